@@ -1,0 +1,101 @@
+"""Directories that come and go: inotify(7), straight through the C library.
+
+Only what discovery needs: names made or removed in watched directories. cgroupfs reports both, v1 and v2
+(fs/kernfs/dir.c goes through vfs_mkdir and vfs_rmdir, which notify).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+# include/uapi/linux/inotify.h
+_IN_CREATE: Final = 0x00000100
+_IN_DELETE: Final = 0x00000200
+_IN_Q_OVERFLOW: Final = 0x00004000
+_IN_IGNORED: Final = 0x00008000
+_IN_ONLYDIR: Final = 0x01000000
+_IN_DONT_FOLLOW: Final = 0x02000000
+_IN_ISDIR: Final = 0x40000000
+
+_HEADER: Final = struct.Struct("iIII")  # wd, mask, cookie, length of the padded name
+_BUFFER_BYTES: Final = 65536
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change below a watched directory."""
+
+    watch: int  # descriptor that `Inotify.add` returned; -1 on overflow
+    name: str  # of the directory that was made or removed; empty for `ignored` and `overflow`
+    created: bool = False
+    deleted: bool = False
+    ignored: bool = False  # the watched directory itself is gone, and the watch with it
+    overflow: bool = False  # the kernel dropped events: look at everything again
+
+
+class Inotify:
+    """An inotify instance in non-blocking mode. Raises OSError where the kernel refuses one (max_user_instances)."""
+
+    def __init__(self) -> None:
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._fd = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll for reading."""
+        return self._fd
+
+    def add(self, directory: str) -> int:
+        """Watch a directory; the same one gives the same number.
+
+        Raises OSError: ENOENT, ENOTDIR, ENOSPC (max_user_watches).
+        """
+        mask = _IN_CREATE | _IN_DELETE | _IN_ONLYDIR | _IN_DONT_FOLLOW
+        return self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(directory), mask))
+
+    def read(self) -> Iterator[Event]:
+        """Yield the directory events that are waiting; never blocks."""
+        while True:
+            try:
+                raw = os.read(self._fd, _BUFFER_BYTES)
+            except BlockingIOError:
+                return
+            yield from _events(raw)
+
+    def close(self) -> None:
+        """Close the instance, and all its watches with it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @staticmethod
+    def _checked(result: int) -> int:
+        if result < 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return result
+
+
+def _events(raw: bytes) -> Iterator[Event]:
+    offset = 0
+    while offset < len(raw):
+        watch, mask, _cookie, length = _HEADER.unpack_from(raw, offset)
+        offset += _HEADER.size
+        name = os.fsdecode(raw[offset : offset + length].rstrip(b"\0"))
+        offset += length
+        if mask & _IN_Q_OVERFLOW:
+            yield Event(watch, "", overflow=True)
+        elif mask & _IN_IGNORED:
+            yield Event(watch, "", ignored=True)
+        elif mask & _IN_ISDIR:
+            yield Event(watch, name, created=bool(mask & _IN_CREATE), deleted=bool(mask & _IN_DELETE))
