@@ -1,0 +1,52 @@
+# Needs git, make, python3 >= 3.11 with venv and, to mount, root. `make` or `make help` lists the targets.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-long check bench golden clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+
+run: $(VENV)/runtime.stamp ## show free, the CPU count, uptime and top in a limited container beside the machine's
+	@GOAL=run scripts/preflight root fuse
+	@$(BIN)/python -m scripts.debian_tools exec free top uptime lscpu -- $(BIN)/python -m procfs_fuse.demo
+
+test: $(VENV)/dev.stamp ## run the whole functional suite (root; under 20 minutes on 2 cores)
+	@GOAL=test scripts/preflight root fuse
+	@$(BIN)/python -m scripts.suite
+
+test-long: $(VENV)/dev.stamp ## the suite and the tests that take minutes
+	@GOAL=test-long scripts/preflight root fuse
+	@$(BIN)/python -m scripts.suite --long
+
+check: $(VENV)/dev.stamp ## lint, format, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp ## measure beside the kernel's /proc and lxcfs; prints ratios
+	@GOAL=bench scripts/preflight root fuse
+	@$(BIN)/python -m benchmarks
+
+golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before committing it
+	@$(BIN)/python -m pytest --update-golden tests
+
+clean: ## remove the virtual environment and caches of this folder
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The stamps are keyed to pyproject.toml: a changed dependency is installed by the next command.
+$(VENV)/runtime.stamp: pyproject.toml
+	@PYTHON='$(PYTHON)' scripts/preflight python
+	@echo 'cgscope: setting up $(VENV)'
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp
+	@$(PIP) install --editable '.[dev]'
+	@touch $@
