@@ -1,0 +1,105 @@
+"""The two languages in which kernels talk about cgroups; the only place that knows the names of control files.
+
+`dialects.v1` and `dialects.v2` hold the same functions with the same results (`Dialect`). A hybrid host picks one
+per controller: ``dialect_for(mounts.for_controller("memory"))``.
+
+Readers take the directories of one cgroup by canonical controller name (``memory``, ``cpu``, ``cpuacct``, ``cpuset``,
+``io``, ``pids``, ``hugetlb``, ``freezer``, and ``""`` for the v2 core). They raise `Missing` when the controller is
+not there, `CgroupGone` when the cgroup is not, `ParseError` when a file is malformed, and OSError; a single file that
+this kernel lacks gives None in its field.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from cgroup_model.dialects import v1, v2
+from cgroup_model.dialects.records import Dirs, MemoryLevel, Quota
+from cgroup_model.snapshot import Core, Cpu, Cpuset, Hugetlb, Io, Limit, Memory, Pids, Pressure, UnlimitedType
+from cgroup_model.source import Source
+
+if TYPE_CHECKING:
+    from cgroup_model.mounts import Hierarchy
+
+__all__ = ["Dialect", "Dirs", "MemoryLevel", "Quota", "dialect_for"]
+
+
+class Dialect(Protocol):
+    """What both modules offer."""
+
+    def read_memory(self, source: Source, dirs: Dirs) -> Memory:
+        """All of the memory controller."""
+
+    def read_memory_level(self, source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryLevel:
+        """Limits and usage of one level; memory.stat is read only when asked for."""
+
+    def read_cpu(self, source: Source, dirs: Dirs) -> Cpu:
+        """All of cpu (and cpuacct)."""
+
+    def read_quota(self, source: Source, dirs: Dirs) -> Quota:
+        """The CFS quota of one level."""
+
+    def read_cpuset(self, source: Source, dirs: Dirs) -> Cpuset:
+        """CPUs and memory nodes."""
+
+    def read_io(self, source: Source, dirs: Dirs) -> Io:
+        """Counters and limits of block devices."""
+
+    def read_pids(self, source: Source, dirs: Dirs) -> Pids:
+        """The pids controller; the ``effective_`` fields stay None."""
+
+    def read_pids_max(self, source: Source, dirs: Dirs) -> Limit:
+        """The limit of one level."""
+
+    def read_pressure(self, source: Source, dirs: Dirs) -> Pressure:
+        """Pressure stall information; a resource the kernel does not report is None."""
+
+    def read_hugetlb(self, source: Source, dirs: Dirs) -> tuple[Hugetlb, ...]:
+        """A record per huge page size, ascending."""
+
+    def read_core(self, source: Source, dirs: Dirs) -> Core:
+        """State of the cgroup itself."""
+
+    def read_procs(self, source: Source, directory: str) -> list[int]:
+        """Processes of this one cgroup, not of its children; a process of another pid namespace is 0."""
+
+    def read_threads(self, source: Source, directory: str) -> list[int]:
+        """Threads of this one cgroup."""
+
+    def read_controllers(self, source: Source, directory: str) -> frozenset[str]:
+        """Controllers that the cgroup may use (v2 only; v1 knows them from the mount)."""
+
+    def write_memory_max(self, source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+        """Limit memory; bytes."""
+
+    def write_memory_high(self, source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+        """Throttle and reclaim above this; bytes. Raises `Missing` on v1, which cannot."""
+
+    def write_swap_max(self, source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+        """Limit swap alone; bytes. On v1 the memory limit must be set before."""
+
+    def write_quota(self, source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, period_usec: int) -> None:
+        """Limit CPU time per period; microseconds."""
+
+    def write_cpuset(self, source: Source, dirs: Dirs, cpus: str | None, mems: str | None = None) -> None:
+        """Confine to CPUs and memory nodes (lists such as ``0-3,8``); None leaves them."""
+
+    def write_pids_max(self, source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+        """Limit the number of tasks."""
+
+    def write_freeze(self, source: Source, dirs: Dirs, *, frozen: bool) -> None:
+        """Begin to freeze or thaw the subtree; `read_core` tells when it is done."""
+
+    def write_kill(self, source: Source, dirs: Dirs) -> None:
+        """SIGKILL everything in the subtree. Raises `Missing` where the kernel cannot (v1, v2 before 5.14)."""
+
+    def write_procs(self, source: Source, directory: str, pid: int) -> None:
+        """Move a process into this cgroup."""
+
+    def write_subtree_control(self, source: Source, directory: str, controllers: frozenset[str]) -> None:
+        """Enable controllers for the children (v2 only; nothing to do on v1)."""
+
+
+def dialect_for(hierarchy: Hierarchy) -> Dialect:
+    """The dialect that a hierarchy speaks."""
+    return v1 if hierarchy.version == 1 else v2

@@ -1,0 +1,34 @@
+"""What dialects take and give beside the records of `cgroup_model.snapshot`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cgroup_model.snapshot import Limit
+
+Dirs = Mapping[str, str]
+"""Canonical controller name to the directory of one cgroup in the hierarchy that serves it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryLevel:
+    """What one level of the hierarchy allows and uses; bytes. The cheap read for ancestors."""
+
+    max: Limit = None
+    high: Limit = None
+    current: int | None = None
+    active_file: int | None = None  # this and the next two only with ``with_stat``
+    inactive_file: int | None = None
+    slab_reclaimable: int | None = None
+    swap_max: Limit = None  # swap alone
+    swap_current: int | None = None
+    hierarchical_max: Limit = None  # v1 only, with ``with_stat``: minimum over ancestors, also those out of sight
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """CFS bandwidth of one level; microseconds."""
+
+    quota_usec: Limit = None
+    period_usec: int | None = None

@@ -1,0 +1,238 @@
+"""Bytes of kernel files to values; pure, strict, no names of files.
+
+Formats: Documentation/admin-guide/cgroup-v2.rst ("Format"), Documentation/accounting/psi.rst and
+proc(5) for ``/proc/PID/cgroup``. Sample of each is in the docstring of its function.
+
+Unknown keys are the caller's to skip; a malformed value raises `ParseError` that quotes the line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from cgroup_model.snapshot import UNLIMITED, PressureLine, PressureResource, UnlimitedType
+
+MAX_DIGITS = 20  # of 2**64 - 1: the kernel prints nothing longer, and int() is quadratic
+MAX_ID = 1 << 16  # of CPUs and memory nodes, far above any kernel's; bounds what a hostile range can allocate
+QUOTED = 80  # bytes of a malformed line that an error shows
+
+
+class ParseError(ValueError):
+    """A kernel file holds something else than its format says; the message quotes the line."""
+
+    def __init__(self, expected: str, line: bytes) -> None:
+        shown = line[:QUOTED] + (b"..." if len(line) > QUOTED else b"")
+        super().__init__(f"expected {expected}, found {shown!r}")
+
+
+def integer(data: bytes) -> int:
+    """A number that is not negative, alone in its file or as one token: ``12\\n``."""
+    text = data.strip()
+    if not text.isdigit() or len(text) > MAX_DIGITS:
+        raise ParseError("a number", data)
+    return int(text)
+
+
+def signed(data: bytes) -> int:
+    """A number that may be negative: ``-1\\n``."""
+    text = data.strip()
+    return -integer(text[1:]) if text[:1] == b"-" else integer(text)
+
+
+def limit(data: bytes) -> int | UnlimitedType:
+    """A number or ``max``."""
+    return UNLIMITED if data.strip() == b"max" else integer(data)
+
+
+def boolean(data: bytes) -> bool:
+    """``0`` or ``1``."""
+    value = integer(data)
+    if value > 1:
+        raise ParseError("0 or 1", data)
+    return value == 1
+
+
+def percent(data: bytes) -> float:
+    """A decimal fraction such as ``12.34``."""
+    whole, point, fraction = data.strip().partition(b".")
+    digits = whole + fraction
+    if not digits.isdigit() or not whole or len(digits) > MAX_DIGITS or (point and not fraction):
+        raise ParseError("a percentage", data)
+    return float(whole + point + fraction)
+
+
+def word(data: bytes) -> str:
+    """The one line of a file such as ``domain threaded``."""
+    text = data.strip()
+    if not text.isascii() or b"\n" in text:
+        raise ParseError("one line of ASCII", data)
+    return text.decode()
+
+
+def words(data: bytes) -> list[str]:
+    """Words between blanks: ``cpuset cpu io``."""
+    if not data.isascii():
+        raise ParseError("ASCII words", data)
+    return data.decode().split()
+
+
+def flat_keyed(data: bytes) -> dict[bytes, bytes]:
+    """Lines of ``KEY VALUE``; values stay bytes, so that only the known ones are looked at.
+
+    One split of the whole file instead of one per line: this is the hot path of memory.stat.
+    """
+    tokens = data.split()
+    if len(tokens) != 2 * data.count(b"\n") or not data.endswith(b"\n"):
+        return _flat_keyed_by_line(data)
+    return dict(zip(tokens[::2], tokens[1::2], strict=True))
+
+
+def _flat_keyed_by_line(data: bytes) -> dict[bytes, bytes]:
+    """The same, one line at a time: for files with empty lines, without a last newline or malformed."""
+    pairs = {}
+    for line in data.splitlines():
+        tokens = line.split()
+        if len(tokens) == 2:  # noqa: PLR2004 - a key and a value
+            pairs[tokens[0]] = tokens[1]
+        elif tokens:
+            raise ParseError("'key value'", line)
+    return pairs
+
+
+def numbers(pairs: Mapping[bytes, bytes], fields: Mapping[bytes, str]) -> dict[str, int]:
+    """The known keys of `flat_keyed` as numbers: ``fields`` maps a key of the file to the name in the result."""
+    found = {}
+    for key, field in fields.items():
+        value = pairs.get(key)
+        if value is not None:
+            if not value.isdigit() or len(value) > MAX_DIGITS:
+                raise ParseError("a number", key + b" " + value)
+            found[field] = int(value)
+    return found
+
+
+def number_of(pairs: Mapping[bytes, bytes], key: bytes) -> int | None:
+    """One key of `flat_keyed` as a number; None when the kernel does not report it."""
+    value = pairs.get(key)
+    return None if value is None else integer(value)
+
+
+def device(token: bytes) -> tuple[int, int] | None:
+    """``8:16`` as (major, minor); None when the token is something else."""
+    major, colon, minor = token.partition(b":")
+    if not colon or not major.isdigit() or not minor.isdigit() or len(token) > MAX_DIGITS:
+        return None
+    return int(major), int(minor)
+
+
+def device_keyed(data: bytes) -> dict[tuple[int, int], dict[bytes, bytes]]:
+    """Lines of ``MAJ:MIN key=value key=value``, as io.stat and io.max have them.
+
+    Kernels have written devices without counters and without a newline (``8:0 8:16 rbytes=1``), and have cut
+    the file at a page: so a device begins at its number, not at a line, and an unfinished last line is dropped.
+    """
+    devices: dict[tuple[int, int], dict[bytes, bytes]] = {}
+    for line in data[: data.rfind(b"\n") + 1].splitlines():
+        current: dict[bytes, bytes] | None = None
+        for token in line.split():
+            number = device(token)
+            if number is not None:
+                current = devices.setdefault(number, {})
+                continue
+            key, equals, value = token.partition(b"=")
+            if current is None:
+                raise ParseError("a device number first", line)
+            if equals:
+                current[key] = value
+    return devices
+
+
+def id_list(data: bytes) -> tuple[int, ...]:
+    """CPUs or memory nodes: ``0-3,8\\n`` in ascending order without repetition; an empty file is ``()``."""
+    ids: set[int] = set()
+    text = data.strip()
+    for part in text.split(b",") if text else ():
+        first, dash, last = part.partition(b"-")
+        low = integer(first)
+        high = integer(last) if dash else low
+        if low > high or high >= MAX_ID:
+            raise ParseError("a list of CPUs or nodes", data)
+        ids.update(range(low, high + 1))
+    return tuple(sorted(ids))
+
+
+def format_id_list(ids: Iterable[int]) -> str:
+    """The inverse of `id_list`: ``(0, 1, 2, 8)`` as ``0-2,8``."""
+    runs: list[list[int]] = []
+    for number in sorted(set(ids)):
+        if runs and runs[-1][1] == number - 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(str(low) if low == high else f"{low}-{high}" for low, high in runs)
+
+
+def pids(data: bytes) -> list[int]:
+    """One process or thread id per line."""
+    return [integer(token) for token in data.split()]
+
+
+def pressure(data: bytes) -> PressureResource:
+    """A PSI file; unknown lines and keys are skipped.
+
+    ``some avg10=0.00 avg60=0.00 avg300=0.00 total=0`` and from Linux 5.2 on also ``full`` (of cpu: 5.13).
+    """
+    lines: dict[bytes, PressureLine] = {}
+    for line in data.splitlines():
+        kind, _, rest = line.partition(b" ")
+        if kind in (b"some", b"full"):
+            lines[kind] = _pressure_line(rest, line)
+    return PressureResource(some=lines.get(b"some"), full=lines.get(b"full"), raw=data)
+
+
+def _pressure_line(rest: bytes, line: bytes) -> PressureLine:
+    values = dict(_key_value(token, line) for token in rest.split())
+    try:
+        return PressureLine(
+            percent(values[b"avg10"]), percent(values[b"avg60"]), percent(values[b"avg300"]), integer(values[b"total"])
+        )
+    except (KeyError, ParseError):
+        raise ParseError("avg10, avg60, avg300 and total", line) from None
+
+
+def _key_value(token: bytes, line: bytes) -> tuple[bytes, bytes]:
+    key, equals, value = token.partition(b"=")
+    if not equals:
+        raise ParseError("key=value", line)
+    return key, value
+
+
+class CgroupLine(NamedTuple):
+    """One line of ``/proc/PID/cgroup``."""
+
+    controllers: frozenset[str]  # of v1, as the kernel names them, also ``name=systemd``; empty on v2
+    path: str
+
+    @property
+    def version(self) -> int:
+        """1 or 2: the version of the hierarchy."""
+        return 1 if self.controllers else 2
+
+
+def proc_cgroup(data: bytes) -> list[CgroupLine]:
+    """``/proc/PID/cgroup``: ``4:memory:/a`` for each v1 hierarchy, ``0::/a`` for v2.
+
+    The path may hold colons and any byte but a newline, which the kernel refuses in names of cgroups.
+    """
+    lines = []
+    for line in data.split(b"\n"):
+        if not line:
+            continue
+        parts = line.split(b":", 2)
+        if len(parts) != 3 or not parts[0].isdigit() or not parts[2].startswith(b"/"):  # noqa: PLR2004
+            raise ParseError("'number:controllers:path'", line)
+        controllers = frozenset(os.fsdecode(name) for name in parts[1].split(b",") if name)
+        lines.append(CgroupLine(controllers, os.fsdecode(parts[2])))
+    return lines

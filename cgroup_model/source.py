@@ -1,0 +1,235 @@
+"""The only opener of control files: descriptors are kept and read again with pread.
+
+A read of a kept descriptor costs one system call, an open costs three and a path walk. What is kept is
+bounded by RLIMIT_NOFILE and by memory: an open kernfs file that was read once holds a page of kernel
+memory. Directories are dropped whole, the one that was read longest ago first.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
+
+READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+WRITE_FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+RESERVED_DESCRIPTORS = 512  # left to the rest of the process: sockets, mounts, logs
+MOST_DESCRIPTORS = 8192  # 32 MiB of kernel memory with 4 KiB pages
+FIRST_READ = 8192  # bytes; memory.stat has 1.5 to 3 KiB
+NEXT_READ = 1 << 16
+LONGEST_RECORD = 64  # bytes; of files the kernel writes in records (lists of pids: 11)
+
+
+class Missing(Exception):  # noqa: N818 - it is an answer rather than an error
+    """The cgroup is there, but this kernel or controller gives it no such file."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class CgroupGone(Exception):  # noqa: N818
+    """The cgroup was removed."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(directory)
+        self.directory = directory
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStats:
+    """How many descriptors are held, and how many may be."""
+
+    open_descriptors: int
+    directories: int
+    budget: int
+
+
+def default_budget() -> int:
+    """Descriptors to keep: what RLIMIT_NOFILE allows, its soft limit raised to the hard one, less a reserve."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+        except (ValueError, OSError):  # not allowed, e.g. by seccomp: live with the soft limit
+            pass
+    if soft == resource.RLIM_INFINITY:
+        return MOST_DESCRIPTORS
+    return max(0, min(MOST_DESCRIPTORS, soft - RESERVED_DESCRIPTORS))
+
+
+class Source:
+    """Reads and writes control files; safe to share between threads.
+
+    ``budget`` is the number of descriptors to keep (0: every read opens and closes). A file that was not there
+    is not looked for again in the same directory for ``absent_seconds``, since records have many optional ones.
+    """
+
+    def __init__(
+        self,
+        budget: int | None = None,
+        *,
+        absent_seconds: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._budget = default_budget() if budget is None else budget
+        self._absent_seconds = absent_seconds
+        self._clock = clock
+        self._kept: OrderedDict[str, dict[str, int]] = OrderedDict()
+        self._absent: dict[str, dict[str, float]] = {}
+        self._count = 0
+        self._lock = threading.Lock()
+        # A shorter read than this is the whole file (see _read_rest).
+        self._whole = min(FIRST_READ, os.sysconf("SC_PAGE_SIZE")) - LONGEST_RECORD
+
+    def read(self, directory: str, name: str) -> bytes:
+        """The whole file as it is now.
+
+        Raises `Missing` when only the file is not there, `CgroupGone` when the directory is not, and OSError.
+        """
+        with self._lock:
+            try:
+                descriptor = self._kept[directory][name]
+            except KeyError:
+                return self._read_new(directory, name)
+            self._kept.move_to_end(directory)
+            try:
+                data = os.pread(descriptor, FIRST_READ, 0)
+                return data if len(data) < self._whole else _read_rest(descriptor, data)
+            except OSError as error:
+                raise self._gone(directory, error) from error
+
+    def write(self, directory: str, name: str, data: bytes) -> None:
+        """Write ``data`` in one go, as control files demand; errors as `read`, and what the kernel says to the value."""
+        try:
+            descriptor = os.open(_join(directory, name), WRITE_FLAGS)
+        except OSError as error:
+            with self._lock:
+                missing = isinstance(error, FileNotFoundError)
+                raise (self._not_found(directory, name) if missing else self._gone(directory, error)) from error
+        try:
+            os.write(descriptor, data)  # not under the lock: lowering a memory limit waits for reclaim
+        except OSError as error:
+            with self._lock:
+                raise self._gone(directory, error) from error
+        finally:
+            os.close(descriptor)
+
+    def forget(self, directory: str) -> None:
+        """Drop what is kept of one directory."""
+        with self._lock:
+            self._drop(directory)
+
+    def close(self) -> None:
+        """Drop everything; the source can still be used."""
+        with self._lock:
+            self._absent.clear()
+            while self._kept:
+                self._drop(next(iter(self._kept)))
+
+    @property
+    def stats(self) -> SourceStats:
+        """What is held at this moment."""
+        return SourceStats(self._count, len(self._kept), self._budget)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read_new(self, directory: str, name: str) -> bytes:
+        """Read a file that is not kept, and keep it when the budget allows."""
+        absent = self._absent.get(directory)
+        if absent is not None and name in absent and self._clock() - absent[name] < self._absent_seconds:
+            raise Missing(name)
+        descriptor = self._open(directory, name)
+        keep = False
+        try:
+            data = os.pread(descriptor, FIRST_READ, 0)
+            if len(data) >= self._whole:
+                data = _read_rest(descriptor, data)
+            keep = self._keep(directory, name, descriptor)
+        except OSError as error:
+            raise self._gone(directory, error) from error
+        finally:
+            if not keep:
+                os.close(descriptor)
+        return data
+
+    def _open(self, directory: str, name: str) -> int:
+        path = _join(directory, name)
+        try:
+            return os.open(path, READ_FLAGS)
+        except FileNotFoundError as error:
+            raise self._not_found(directory, name) from error
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._kept:
+                raise self._gone(directory, error) from error
+        # The process ran out of descriptors: give some back, keep fewer from now on.
+        self._budget = self._count // 2
+        self._shrink(self._budget)
+        return os.open(path, READ_FLAGS)
+
+    def _keep(self, directory: str, name: str, descriptor: int) -> bool:
+        if not self._budget:
+            return False
+        self._shrink(self._budget - 1)
+        self._kept.setdefault(directory, {})[name] = descriptor
+        self._kept.move_to_end(directory)
+        self._count += 1
+        return True
+
+    def _shrink(self, count: int) -> None:
+        while self._count > count:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, directory: str) -> None:
+        self._absent.pop(directory, None)
+        descriptors = self._kept.pop(directory, {})
+        self._count -= len(descriptors)
+        for descriptor in descriptors.values():
+            os.close(descriptor)
+
+    def _gone(self, directory: str, error: OSError) -> Exception:
+        """What to raise for ``error``: an open file of a removed cgroup answers ENODEV (kernfs_get_active)."""
+        if error.errno not in (errno.ENODEV, errno.ENOTDIR):
+            return error
+        self._drop(directory)
+        return CgroupGone(directory)
+
+    def _not_found(self, directory: str, name: str) -> Exception:
+        if not os.path.isdir(directory):
+            self._drop(directory)
+            return CgroupGone(directory)
+        if len(self._absent) > MOST_DESCRIPTORS:  # of cgroups that came and went
+            self._absent.clear()
+        self._absent.setdefault(directory, {})[name] = self._clock()
+        return Missing(name)
+
+
+def _read_rest(descriptor: int, data: bytes) -> bytes:
+    """Read on to the end of a file that did not fit.
+
+    seq_file hands out a file of one record whole, and fills a page of a file of many records as long as the
+    next one fits: only a read that comes close to a page, or to what was asked, may have a continuation.
+    """
+    parts = [data]
+    offset = len(data)
+    while part := os.pread(descriptor, NEXT_READ, offset):
+        parts.append(part)
+        offset += len(part)
+    return b"".join(parts)
+
+
+def _join(directory: str, name: str) -> str:
+    if not name or name in (".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"not the name of a control file: {name!r}")
+    return f"{directory}/{name}"
