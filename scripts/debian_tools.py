@@ -83,23 +83,47 @@ def _release() -> str:
 
 
 class DebianTools:
-    """The machine's programs first, then those in the cache, then Debian's archive."""
+    """The machine's programs first, then those in the cache, then Debian's archive.
 
-    def __init__(self, cache: Path | None = None, environ: Mapping[str, str] = os.environ) -> None:
+    ``packages`` says which package has a program. ``sources`` (the text of a sources.list) replaces the machine's own
+    list of archives; such an instance needs a cache of its own.
+    """
+
+    def __init__(
+        self,
+        cache: Path | None = None,
+        environ: Mapping[str, str] = os.environ,
+        packages: Mapping[str, str] = TOOLS,
+        sources: str | None = None,
+    ) -> None:
         self._cache = cache or cache_directory(environ)
         self._root = self._cache / "root"
         self._environ = environ
+        self._packages = packages
+        self._sources = sources
 
     def tool(self, name: str) -> Tool:
         """Return the program called ``name``, fetching it when it is nowhere. Raises Unavailable, FetchError."""
         if path := shutil.which(name, path=self._environ.get("PATH")):
             return Tool(path, dict(self._environ))
         if not (path := self._in_cache(name)):
-            self._fetch(TOOLS[name])
+            self._fetch(self._packages[name])
             path = self._in_cache(name)
         if not path:
-            raise FetchError(f"{name}: not in Debian's package {TOOLS[name]}, or installed outside PATH")
+            raise FetchError(f"{name}: not in Debian's package {self._packages[name]}, or installed outside PATH")
         return Tool(path, self.environment())
+
+    def search(self, pattern: str) -> list[str]:
+        """Return the names of the archive's packages that match ``pattern`` (POSIX extended). Raises as `tool`."""
+        with self._ready():
+            found = self._run("apt-cache", "search", "--names-only", pattern)
+        return [line.split(" ", 1)[0] for line in found.splitlines()]
+
+    def download(self, package: str, folder: Path) -> Path:
+        """Download one package, without its dependencies, into an empty ``folder``. Raises as `tool`."""
+        with self._ready():
+            self._run("apt-get", "download", "-q", package, directory=folder)
+        return next(folder.glob("*.deb"))
 
     def environment(self) -> dict[str, str]:
         """Return the environment in which programs of the cache are found and find their libraries."""
@@ -118,19 +142,25 @@ class DebianTools:
         return shutil.which(name, path=self._path()) or self._link_alternative(name)
 
     def _link_alternative(self, name: str) -> str | None:
-        if not (path := shutil.which(f"{name}.{TOOLS[name]}", path=self._path())):
+        if not (path := shutil.which(f"{name}.{self._packages[name]}", path=self._path())):
             return None
         link = Path(path).with_name(name)
         link.symlink_to(Path(path).name)
         return str(link)
 
-    def _fetch(self, package: str) -> None:
+    @contextmanager
+    def _ready(self) -> Iterator[None]:
+        """Hold the cache's lock, with apt's lists present."""
         missing = [program for program in ("apt-get", "dpkg") if not shutil.which(program)]
         if missing:
-            raise Unavailable(f"package {package} cannot be fetched: {' and '.join(missing)} not found (not a Debian?)")
+            raise Unavailable(f"packages cannot be fetched: {' and '.join(missing)} not found (not a Debian?)")
         self._cache.mkdir(parents=True, exist_ok=True)
         with _locked(self._cache / "lock"):
             self._refresh_lists()
+            yield
+
+    def _fetch(self, package: str) -> None:
+        with self._ready():
             for name in self._missing_packages(package):
                 if name not in INHERITED:
                     self._unpack(name)
@@ -154,8 +184,21 @@ class DebianTools:
             'APT::Sandbox::User "root";\n'
             "#clear APT::Update::Pre-Invoke;\n"
             "#clear APT::Update::Post-Invoke;\n"
-            "#clear APT::Update::Post-Invoke-Success;\n",
+            "#clear APT::Update::Post-Invoke-Success;\n" + self._own_sources(),
             encoding="utf-8",
+        )
+
+    def _own_sources(self) -> str:
+        """Return the lines of apt.conf that point to ``sources``; none when the machine's own list is to be used."""
+        if self._sources is None:
+            return ""
+        (self._cache / "sources.list").write_text(self._sources, encoding="utf-8")
+        return (
+            f'Dir::Etc::sourcelist "{self._cache}/sources.list";\n'
+            'Dir::Etc::sourceparts "/dev/null";\n'
+            'Dir::Etc::preferences "/dev/null";\n'
+            'Dir::Etc::preferencesparts "/dev/null";\n'
+            "#clear APT::Default-Release;\n"
         )
 
     def _missing_packages(self, package: str) -> list[str]:
@@ -178,7 +221,7 @@ class DebianTools:
         done.touch()
 
     def _run(self, *command: str, directory: Path | None = None) -> str:
-        options = ["-c", str(self._cache / "apt.conf")] if command[0] == "apt-get" else []
+        options = ["-c", str(self._cache / "apt.conf")] if command[0].startswith("apt-") else []
         result = subprocess.run(
             [command[0], *options, *command[1:]],
             cwd=directory,
