@@ -1,0 +1,226 @@
+"""The tree of cgroups: identity across hierarchies, ancestors, walks, and which of them are containers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from cgroup_model.discovery import ContainerPath, Discovery, child_directories, walk_directories
+from cgroup_model.keys import container_keys, escape_path, unescape_path
+from cgroup_model.layout import Cgroup, Layout, Level, lay_out, nearest, path_in, served_by, upwards
+from cgroup_model.mounts import Mounts, OutOfSight
+from cgroup_model.parse import proc_cgroup
+from cgroup_model.source import CgroupGone, Source
+
+__all__ = ["Cgroup", "Layout", "Level", "Tree", "escape_path", "unescape_path"]
+
+_ROOT_INODE: Final = 1  # of the real root of any hierarchy: kernfs numbers from 1 (fs/kernfs/dir.c)
+_MOST_CACHED: Final = 16384  # cgroups; everything that is cached can be found again
+
+
+def _no_container(_path: str) -> str | None:
+    return None
+
+
+class Tree:
+    """The cgroups of this machine as far as they are mounted. Safe to share between threads.
+
+    ``container_path`` says which cgroups are containers, ``container_id`` what their engines call them.
+    """
+
+    def __init__(
+        self,
+        mounts: Mounts,
+        source: Source,
+        *,
+        container_path: ContainerPath = _no_container,
+        container_id: Callable[[str], str | None] = _no_container,
+        proc_root: str = "/proc",
+    ) -> None:
+        self.mounts = mounts
+        self._source = source
+        self._container_path = container_path
+        self._container_id = container_id
+        self._proc_root = proc_root
+        self._primary = mounts.primary
+        self._served = served_by(mounts)
+        self._known: dict[str, Cgroup] = {}  # by path; only those that have a directory in every hierarchy
+        self._layouts: dict[Cgroup, Layout] = {}
+        self._lock = threading.RLock()
+        self._discovery: Discovery | None = None
+        self._containers: dict[str, Cgroup] | None = None
+
+    # ------------------------------------------------------------------------------------------ identity
+
+    def cgroup(self, path: str) -> Cgroup:
+        """Find the cgroup with this path in the primary hierarchy, and its counterparts in the others.
+
+        A hierarchy without that path applies the limits of the nearest ancestor that it has.
+        Raises `CgroupGone` when there is none, `OutOfSight` when the mounts do not show it.
+        """
+        directory = self._primary.directory(path)
+        try:
+            inode = os.lstat(directory).st_ino
+        except (OSError, ValueError) as error:  # ValueError: a NUL byte
+            raise CgroupGone(directory) from error
+        return self._located(self._primary.path(directory), inode)
+
+    def cgroup_of_pid(self, pid: int) -> Cgroup:
+        """Find the cgroup of a process, hierarchy by hierarchy.
+
+        Raises ProcessLookupError when the process is gone, `CgroupGone` and `OutOfSight` as `cgroup` does.
+        """
+        lines = proc_cgroup(self._read_proc(pid))
+        path = path_in(self._primary, lines)
+        if path is None:
+            raise OutOfSight(f"process {pid} is in no cgroup of {self._primary.mountpoint}")
+        own = self.cgroup(path)
+        paths = dict(own.paths)
+        for served in self._served:
+            if served.hierarchy is not self._primary and (path := path_in(served.hierarchy, lines)) is not None:
+                try:
+                    path = served.hierarchy.path(served.hierarchy.directory(path))
+                except OutOfSight:
+                    continue
+                paths.update(dict.fromkeys(served.controllers, path))
+        return own if paths == own.paths else Cgroup(own.path, own.inode, paths)
+
+    def layout(self, cgroup: Cgroup) -> Layout:
+        """Directories and levels of a cgroup; cached."""
+        layout = self._layouts.get(cgroup)
+        if layout is None:
+            layout = lay_out(cgroup, self._served)
+            if len(self._layouts) >= _MOST_CACHED:
+                self._layouts.clear()
+            self._layouts[cgroup] = layout
+        return layout
+
+    def sees_root(self, controller: str) -> bool:
+        """Tell whether the root of this controller's hierarchy is mounted, so that no ancestor is out of sight."""
+        hierarchy = self.mounts.for_controller(controller)
+        try:
+            return hierarchy is not None and os.stat(hierarchy.mountpoint).st_ino == _ROOT_INODE
+        except OSError:
+            return False
+
+    def forget(self, path: str) -> None:
+        """Drop what is cached of a cgroup that is gone, its descriptors included."""
+        self._known.pop(path, None)
+        for served in self._served:
+            try:
+                self._source.forget(served.hierarchy.directory(path))
+            except OutOfSight:
+                continue
+
+    # -------------------------------------------------------------------------------------- relatives
+
+    def ancestors(self, cgroup: Cgroup) -> tuple[Cgroup, ...]:
+        """Return the ancestors in the primary hierarchy, parent first, up to the mount's root."""
+        return tuple(self.cgroup(path) for path, _directory in upwards(self._primary, cgroup.path)[1:])
+
+    def children(self, cgroup: Cgroup) -> list[Cgroup]:
+        """Return the cgroups right below, by name; raises `CgroupGone`."""
+        directory = self._primary.directory(cgroup.path)
+        try:
+            below = child_directories(directory)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise CgroupGone(directory) from error
+        return [self._located(self._primary.path(child.directory), child.inode) for child in below]
+
+    def walk(self, top: str = "/") -> Iterator[Cgroup]:
+        """Yield a cgroup and all below it, parents first; what vanishes meanwhile is left out."""
+        for child in walk_directories(self._primary.directory(top)):
+            yield self._located(self._primary.path(child.directory), child.inode)
+
+    # ------------------------------------------------------------------------------------- containers
+
+    def containers(self) -> Mapping[str, Cgroup]:
+        """Map key -> container cgroup, as of now; see `keys.container_keys` for what a key is.
+
+        The first call looks at every directory, later ones only at what was notified.
+        """
+        with self._lock:
+            self.process_events()
+            if self._containers is None:
+                self._containers = self._resolve_containers()
+            containers = self._containers
+            if any(cgroup.path not in self._known for cgroup in containers.values()):
+                self._containers = None  # some hierarchy has no directory for one of them yet: look again next time
+            return containers
+
+    def refresh(self) -> bool:
+        """Look at every directory again: the backstop against lost notifications. True when containers changed."""
+        with self._lock:
+            changed = self._discover().refresh()
+            self._containers = None
+            return changed
+
+    def process_events(self) -> bool:
+        """Take in what was notified, without blocking: for when `fileno` is readable. True when containers changed."""
+        with self._lock:
+            changed = self._discover().process_events()
+            if changed:
+                self._containers = None
+            return changed
+
+    def fileno(self) -> int | None:
+        """Return the descriptor for an event loop; None when the kernel gives no notifications."""
+        with self._lock:
+            return self._discover().fileno()
+
+    @property
+    def is_live(self) -> bool:
+        """True while every cgroup is watched; otherwise only `refresh` sees all changes."""
+        return self._discovery is not None and self._discovery.is_live
+
+    def close(self) -> None:
+        """Stop watching."""
+        with self._lock:
+            if self._discovery is not None:
+                self._discovery.close()
+
+    # --------------------------------------------------------------------------------------- internals
+
+    def _discover(self) -> Discovery:
+        if self._discovery is None:
+            self._discovery = Discovery(self._primary, self._container_path, self.forget)
+            self._discovery.refresh()
+        return self._discovery
+
+    def _resolve_containers(self) -> dict[str, Cgroup]:
+        found = {}
+        for path in self._discover().containers:
+            try:
+                found[path] = self.cgroup(path)
+            except CgroupGone:
+                continue
+        keys = container_keys(found, self._container_id)
+        return {key: found[path] for key, path in keys.items()}
+
+    def _located(self, path: str, inode: int) -> Cgroup:
+        """Return the cgroup with its path in every hierarchy; the same object while nothing changes."""
+        known = self._known.get(path)
+        if known is not None and known.inode == inode:
+            return known
+        paths: dict[str, str] = {}
+        complete = True
+        for served in self._served:
+            found = path if served.hierarchy is self._primary else nearest(served.hierarchy, path)
+            complete = complete and found == path
+            if found is not None:
+                paths.update(dict.fromkeys(served.controllers, found))
+        cgroup = Cgroup(path, inode, paths)
+        if complete:
+            if len(self._known) >= _MOST_CACHED:
+                self._known.clear()
+            self._known[path] = cgroup
+        return cgroup
+
+    def _read_proc(self, pid: int) -> bytes:
+        try:
+            with open(f"{self._proc_root}/{int(pid)}/cgroup", "rb", buffering=0) as file:
+                return file.readall()
+        except FileNotFoundError as error:
+            raise ProcessLookupError(error.errno, "no such process", str(pid)) from error

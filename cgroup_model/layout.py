@@ -1,0 +1,115 @@
+"""Where the files of a cgroup are, hierarchy by hierarchy; and the cgroup itself.
+
+On v1 every controller may have a hierarchy of its own and a process may sit at another path in each of them, so a
+`Cgroup` carries a path per controller. On v2 they are all the same.
+
+Sources: cgroups(7), cgroup_namespaces(7); ``/proc/PID/cgroup`` in proc(5).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from cgroup_model.mounts import CANONICAL_NAMES, Hierarchy, Mounts, OutOfSight
+from cgroup_model.parse import CgroupLine
+
+
+@dataclass(frozen=True, slots=True)
+class Cgroup:
+    """One cgroup. Equal paths with different inodes are different cgroups: removed and made again."""
+
+    path: str  # in the primary hierarchy, as ``/proc/PID/cgroup`` writes it
+    inode: int  # of its directory in the primary hierarchy
+    paths: Mapping[str, str] = field(hash=False)  # controller -> path in that controller's hierarchy
+
+    def has_own(self, controller: str) -> bool:
+        """Tell whether this controller counts this cgroup by itself, and not only as a part of an ancestor."""
+        path = self.paths.get(controller)
+        return path is not None and not _is_above(path, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A cgroup or an ancestor of it in the hierarchy of one controller."""
+
+    path: str
+    directories: Mapping[str, str]  # the one controller -> its directory, as dialects want it
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a cgroup's files are; worked out once per cgroup, so that a hot snapshot does no path work."""
+
+    directories: Mapping[str, str]  # controller -> directory, of controllers that count this cgroup by itself
+    levels: Mapping[str, tuple[Level, ...]]  # controller -> where its limits are set, innermost first, up to the mount
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A hierarchy and the controllers that it answers for."""
+
+    hierarchy: Hierarchy
+    controllers: tuple[str, ...]
+
+
+def served_by(mounts: Mounts) -> tuple[Served, ...]:
+    """Group all controllers, the v2 core ``""`` included, by the hierarchy that answers for them."""
+    groups: dict[Hierarchy, list[str]] = {}
+    for name in sorted({"", *(name for hierarchy in mounts.hierarchies for name in hierarchy.controllers)}):
+        hierarchy = mounts.for_controller(name)
+        if hierarchy is not None:
+            groups.setdefault(hierarchy, []).append(name)
+    return tuple(Served(hierarchy, tuple(controllers)) for hierarchy, controllers in groups.items())
+
+
+def lay_out(cgroup: Cgroup, hierarchies: Iterable[Served]) -> Layout:
+    """Work out where a cgroup's files are; no I/O."""
+    directories: dict[str, str] = {}
+    levels: dict[str, tuple[Level, ...]] = {}
+    for served in hierarchies:
+        for controller in served.controllers:
+            if controller not in cgroup.paths:
+                continue
+            lineage = upwards(served.hierarchy, cgroup.paths[controller])
+            levels[controller] = tuple(Level(path, {controller: directory}) for path, directory in lineage)
+            if cgroup.has_own(controller):
+                directories[controller] = lineage[0][1]
+    return Layout(directories, levels)
+
+
+def path_in(hierarchy: Hierarchy, lines: Iterable[CgroupLine]) -> str | None:
+    """Return the path that ``/proc/PID/cgroup`` gives for this hierarchy."""
+    for line in lines:
+        names = {CANONICAL_NAMES.get(name, name) for name in line.controllers}
+        if hierarchy.version != line.version:
+            continue
+        if hierarchy.version == 2 or names & hierarchy.controllers or f"name={hierarchy.name}" in names:
+            return line.path
+    return None
+
+
+def nearest(hierarchy: Hierarchy, path: str) -> str | None:
+    """Return the path itself or its nearest ancestor that exists in this hierarchy; None when none is in sight."""
+    try:
+        lineage = upwards(hierarchy, path)
+    except OutOfSight:
+        return None
+    return next((above for above, directory in lineage if os.path.isdir(directory)), None)
+
+
+def upwards(hierarchy: Hierarchy, path: str) -> list[tuple[str, str]]:
+    """List (path, directory) of a cgroup and its ancestors up to the mount point, above which nothing is visible."""
+    top = hierarchy.mountpoint.rstrip("/")
+    directory = hierarchy.directory(path)
+    found = [(hierarchy.path(directory), directory)]
+    while len(directory) > len(top):
+        directory = directory[: directory.rindex("/")]
+        found.append((hierarchy.path(directory), directory))
+    return found
+
+
+def _is_above(path: str, other: str) -> bool:
+    """Tell whether ``path`` is a proper ancestor of ``other``."""
+    return path != other and other.startswith(path.rstrip("/") + "/")
