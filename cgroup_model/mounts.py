@@ -29,7 +29,7 @@ PRIMARY_ORDER = ("memory", "pids", "cpu", "cpuacct", "cpuset", "io", "freezer")
 ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
-class OutOfSight(Exception):  # noqa: N818
+class OutOfSight(Exception):
     """The cgroup exists, but lies outside of what the mounts of this process show."""
 
 
@@ -85,7 +85,7 @@ class Mounts:
     def for_controller(self, name: str) -> Hierarchy | None:
         """The hierarchy that serves a controller (canonical name); ``""`` is the v2 core, also in hybrid."""
         if not name:
-            return next((one for one in self.hierarchies if one.version == 2), None)  # noqa: PLR2004
+            return next((one for one in self.hierarchies if one.version == 2), None)
         return next((one for one in self.hierarchies if name in one.controllers), None)
 
     @property
@@ -167,7 +167,7 @@ def _parse_mount(line: bytes) -> Mount:
     left, dash, right = line.partition(b" - ")
     fields = left.split(b" ")
     behind = right.split(b" ")
-    if not dash or len(fields) < 6 or len(behind) < 2 or not (fields[0].isdigit() and fields[1].isdigit()):  # noqa: PLR2004
+    if not dash or len(fields) < 6 or len(behind) < 2 or not (fields[0].isdigit() and fields[1].isdigit()):
         raise ParseError("a line of mountinfo", line)
     options = tuple(_unescape(option) for option in behind[-1].split(b","))
     return Mount(
@@ -251,7 +251,7 @@ def _located(hierarchy: Hierarchy, own: list[CgroupLine], source: Source, pid: i
 
 def _serves(hierarchy: Hierarchy, line: CgroupLine) -> bool:
     names = {CANONICAL_NAMES.get(name, name) for name in line.controllers}
-    if hierarchy.version == 2:  # noqa: PLR2004
+    if hierarchy.version == 2:
         return not names
     return bool(names & hierarchy.controllers) or f"name={hierarchy.name}" in names
 

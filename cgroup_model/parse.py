@@ -63,10 +63,10 @@ def percent(data: bytes) -> float:
     return float(whole + point + fraction)
 
 
-def word(data: bytes) -> str:
+def line(data: bytes) -> str:
     """The one line of a file such as ``domain threaded``."""
     text = data.strip()
-    if not text.isascii() or b"\n" in text:
+    if not text.isascii() or len(text.splitlines()) > 1:
         raise ParseError("one line of ASCII", data)
     return text.decode()
 
@@ -94,7 +94,7 @@ def _flat_keyed_by_line(data: bytes) -> dict[bytes, bytes]:
     pairs = {}
     for line in data.splitlines():
         tokens = line.split()
-        if len(tokens) == 2:  # noqa: PLR2004 - a key and a value
+        if len(tokens) == 2:
             pairs[tokens[0]] = tokens[1]
         elif tokens:
             raise ParseError("'key value'", line)
@@ -231,7 +231,7 @@ def proc_cgroup(data: bytes) -> list[CgroupLine]:
         if not line:
             continue
         parts = line.split(b":", 2)
-        if len(parts) != 3 or not parts[0].isdigit() or not parts[2].startswith(b"/"):  # noqa: PLR2004
+        if len(parts) != 3 or not parts[0].isdigit() or not parts[2].startswith(b"/"):
             raise ParseError("'number:controllers:path'", line)
         controllers = frozenset(os.fsdecode(name) for name in parts[1].split(b",") if name)
         lines.append(CgroupLine(controllers, os.fsdecode(parts[2])))

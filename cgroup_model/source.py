@@ -26,7 +26,7 @@ NEXT_READ = 1 << 16
 LONGEST_RECORD = 64  # bytes; of files the kernel writes in records (lists of pids: 11)
 
 
-class Missing(Exception):  # noqa: N818 - it is an answer rather than an error
+class Missing(Exception):
     """The cgroup is there, but this kernel or controller gives it no such file."""
 
     def __init__(self, name: str) -> None:
@@ -34,7 +34,7 @@ class Missing(Exception):  # noqa: N818 - it is an answer rather than an error
         self.name = name
 
 
-class CgroupGone(Exception):  # noqa: N818
+class CgroupGone(Exception):
     """The cgroup was removed."""
 
     def __init__(self, directory: str) -> None:
@@ -121,6 +121,15 @@ class Source:
                 raise self._gone(directory, error) from error
         finally:
             os.close(descriptor)
+
+    def names(self, directory: str) -> list[str]:
+        """Names of everything in the directory, in no order; raises `CgroupGone`."""
+        try:
+            return os.listdir(directory)
+        except OSError as error:
+            with self._lock:
+                missing = isinstance(error, FileNotFoundError)
+                raise (self._not_found(directory, "") if missing else self._gone(directory, error)) from error
 
     def forget(self, directory: str) -> None:
         """Drop what is kept of one directory."""

@@ -1,0 +1,19 @@
+"""What both dialects share about the hugetlb controller: page sizes are in the names of its files."""
+
+from __future__ import annotations
+
+import re
+
+from cgroup_model.source import Missing, Source
+
+FACTORS = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
+
+
+def page_sizes(source: Source, directory: str, suffix: str) -> list[tuple[int, str]]:
+    """Page sizes in bytes and as written (``2MB``), ascending; raises `Missing` when there is none."""
+    pattern = re.compile(r"hugetlb\.(([0-9]{1,9})([KMG]B))\." + re.escape(suffix), re.ASCII)
+    matches = filter(None, map(pattern.fullmatch, source.names(directory)))
+    sizes = sorted((int(match[2]) * FACTORS[match[3]], match[1]) for match in matches)
+    if not sizes:
+        raise Missing(f"hugetlb.*.{suffix}")
+    return sizes

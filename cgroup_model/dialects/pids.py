@@ -1,0 +1,35 @@
+"""The pids controller, which has the same files in both dialects; unit: tasks, that is threads.
+
+Documentation/admin-guide/cgroup-v2.rst, "PID"; kernel/cgroup/pids.c. The root cgroup has none of them.
+``pids.current`` ``7``, ``pids.max`` ``max`` or ``100``, ``pids.events`` ``max 0``.
+"""
+
+from __future__ import annotations
+
+from cgroup_model.dialects.optional import directory_of, optional, optional_number
+from cgroup_model.dialects.records import Dirs
+from cgroup_model.parse import integer, limit
+from cgroup_model.snapshot import UNLIMITED, Limit, Pids, UnlimitedType
+from cgroup_model.source import Source
+
+
+def read_pids(source: Source, dirs: Dirs) -> Pids:
+    """Tasks of the subtree and their limit."""
+    directory = directory_of(dirs, "pids")
+    return Pids(
+        current=integer(source.read(directory, "pids.current")),
+        max=limit(source.read(directory, "pids.max")),
+        peak=optional(source, directory, "pids.peak", integer),
+        events_max=optional_number(source, directory, "pids.events", b"max"),
+    )
+
+
+def read_pids_max(source: Source, dirs: Dirs) -> Limit:
+    """The limit of this level alone."""
+    return limit(source.read(directory_of(dirs, "pids"), "pids.max"))
+
+
+def write_pids_max(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+    """Limit the number of tasks."""
+    value = b"max" if limit is UNLIMITED else b"%d" % limit
+    source.write(directory_of(dirs, "pids"), "pids.max", value)

@@ -1,0 +1,52 @@
+"""cgroup v1: Documentation/admin-guide/cgroup-v1/. Functions as in `cgroup_model.dialects.Dialect`."""
+
+from cgroup_model.dialects.pids import read_pids, read_pids_max, write_pids_max
+from cgroup_model.dialects.v1.core import (
+    read_controllers,
+    read_core,
+    read_pressure,
+    read_procs,
+    read_threads,
+    write_freeze,
+    write_kill,
+    write_procs,
+    write_subtree_control,
+)
+from cgroup_model.dialects.v1.cpu import read_cpu, read_quota, write_quota
+from cgroup_model.dialects.v1.cpuset import read_cpuset, write_cpuset
+from cgroup_model.dialects.v1.hugetlb import read_hugetlb
+from cgroup_model.dialects.v1.io import read_io
+from cgroup_model.dialects.v1.memory import (
+    read_memory,
+    read_memory_level,
+    write_memory_high,
+    write_memory_max,
+    write_swap_max,
+)
+
+__all__ = [
+    "read_controllers",
+    "read_core",
+    "read_cpu",
+    "read_cpuset",
+    "read_hugetlb",
+    "read_io",
+    "read_memory",
+    "read_memory_level",
+    "read_pids",
+    "read_pids_max",
+    "read_pressure",
+    "read_procs",
+    "read_quota",
+    "read_threads",
+    "write_cpuset",
+    "write_freeze",
+    "write_kill",
+    "write_memory_high",
+    "write_memory_max",
+    "write_pids_max",
+    "write_procs",
+    "write_quota",
+    "write_subtree_control",
+    "write_swap_max",
+]

@@ -1,0 +1,62 @@
+"""Members and freezing on cgroup v1. Documentation/admin-guide/cgroup-v1/cgroups.rst and freezer-subsystem.rst.
+
+``freezer.state`` is ``THAWED``, ``FREEZING`` or ``FROZEN`` (not on the root); ``tasks`` has a thread id per line.
+"""
+
+from __future__ import annotations
+
+from cgroup_model.dialects.optional import directory_of
+from cgroup_model.dialects.records import Dirs
+from cgroup_model.parse import ParseError, line, pids
+from cgroup_model.snapshot import Core, Pressure
+from cgroup_model.source import Missing, Source
+
+STATES = {"THAWED": False, "FREEZING": False, "FROZEN": True}
+
+
+def read_core(source: Source, dirs: Dirs) -> Core:
+    """The freezer's state; ``frozen`` only when every task has come to rest. v1 reports nothing else of Core."""
+    data = source.read(directory_of(dirs, "freezer"), "freezer.state")
+    state = line(data)
+    if state not in STATES:
+        raise ParseError("THAWED, FREEZING or FROZEN", data)
+    return Core(frozen=STATES[state])
+
+
+def read_pressure(source: Source, dirs: Dirs) -> Pressure:
+    """Raise `Missing`: pressure is accounted in the v2 hierarchy only."""
+    raise Missing("pressure")
+
+
+def read_procs(source: Source, directory: str) -> list[int]:
+    """Processes of this cgroup."""
+    return pids(source.read(directory, "cgroup.procs"))
+
+
+def read_threads(source: Source, directory: str) -> list[int]:
+    """Threads of this cgroup."""
+    return pids(source.read(directory, "tasks"))
+
+
+def read_controllers(source: Source, directory: str) -> frozenset[str]:
+    """Nothing: on v1 the mount decides which controllers serve all cgroups of a hierarchy."""
+    return frozenset()
+
+
+def write_freeze(source: Source, dirs: Dirs, *, frozen: bool) -> None:
+    """Begin to freeze or thaw the subtree."""
+    source.write(directory_of(dirs, "freezer"), "freezer.state", b"FROZEN" if frozen else b"THAWED")
+
+
+def write_kill(source: Source, dirs: Dirs) -> None:
+    """Raise `Missing`: v1 has no such file, processes are signalled one by one."""
+    raise Missing("kill")
+
+
+def write_procs(source: Source, directory: str, pid: int) -> None:
+    """Move a process, with all its threads, into this cgroup."""
+    source.write(directory, "cgroup.procs", b"%d" % pid)
+
+
+def write_subtree_control(source: Source, directory: str, controllers: frozenset[str]) -> None:
+    """Nothing to do: on v1 controllers serve all cgroups of their hierarchy."""

@@ -1,0 +1,152 @@
+"""cpu.* and cpuacct.* of cgroup v1.
+
+Documentation/scheduler/sched-bwc.rst, Documentation/admin-guide/cgroup-v1/cpuacct.rst; kernel/sched/cpuacct.c.
+Nanoseconds and clock ticks (USER_HZ) become microseconds here::
+
+    cpuacct.usage       14465896152              cpuacct.stat    user 1622
+    cpuacct.usage_all   cpu user system                          system 2130
+                        0 5228113067 6854707963  cpu.stat        throttled_time 0
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.records import Dirs, Quota
+from cgroup_model.parse import ParseError, boolean, flat_keyed, integer, number_of, percent, signed
+from cgroup_model.snapshot import UNLIMITED, Cpu, Throttling, UnlimitedType
+from cgroup_model.source import Missing, Source
+
+DEFAULT_SHARES = 1024  # what v2 calls a weight of 100
+DEFAULT_WEIGHT = 100
+MAX_WEIGHT = 10_000
+USEC_PER_SECOND = 1_000_000
+NSEC_PER_USEC = 1000
+
+PerCpu = dict[int, tuple[int, int]]
+
+
+def read_cpu(source: Source, dirs: Dirs, user_hz: int | None = None) -> Cpu:
+    """Usage from cpuacct, quota and throttling from cpu; either may be missing, but not both."""
+    if "cpu" not in dirs and "cpuacct" not in dirs:
+        raise Missing("cpu")
+    cpu = Cpu()
+    if "cpuacct" in dirs:
+        cpu = _accounted(source, dirs["cpuacct"], user_hz or os.sysconf("SC_CLK_TCK"))
+    return _scheduled(source, dirs["cpu"], cpu) if "cpu" in dirs else cpu
+
+
+def read_quota(source: Source, dirs: Dirs) -> Quota:
+    """The CFS quota of one level."""
+    directory = directory_of(dirs, "cpu")
+    quota = signed(source.read(directory, "cpu.cfs_quota_us"))
+    return Quota(UNLIMITED if quota < 0 else quota, integer(source.read(directory, "cpu.cfs_period_us")))
+
+
+def write_quota(source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, period_usec: int) -> None:
+    """Limit CPU time per period; microseconds.
+
+    Lifted first and set last, so that no mixture of old quota and new period is ever in force or refused.
+    """
+    directory = directory_of(dirs, "cpu")
+    source.write(directory, "cpu.cfs_quota_us", b"-1")
+    source.write(directory, "cpu.cfs_period_us", b"%d" % period_usec)
+    if quota_usec is not UNLIMITED:
+        source.write(directory, "cpu.cfs_quota_us", b"%d" % quota_usec)
+
+
+def _accounted(source: Source, directory: str, user_hz: int) -> Cpu:
+    """What cpuacct knows."""
+    usage = integer(source.read(directory, "cpuacct.usage")) // NSEC_PER_USEC
+    ticks = optional(source, directory, "cpuacct.stat", flat_keyed) or {}
+    user, system = (_usec_of_ticks(number_of(ticks, key), user_hz) for key in (b"user", b"system"))
+    per_cpu = optional(source, directory, "cpuacct.usage_all", _usage_all)
+    if per_cpu is None:
+        whole = optional(source, directory, "cpuacct.usage_percpu", _usage_percpu)
+        per_cpu = None if whole is None else _divided(whole, user, system)
+    return Cpu(usage_usec=usage, user_usec=user, system_usec=system, per_cpu_usec=per_cpu)
+
+
+def _scheduled(source: Source, directory: str, accounted: Cpu) -> Cpu:
+    """What the cpu controller adds; a kernel without CFS bandwidth control has shares only."""
+    shares = integer(source.read(directory, "cpu.shares"))
+    try:
+        quota = read_quota(source, {"cpu": directory})
+    except Missing:
+        quota = Quota()
+    return replace(
+        accounted,
+        quota_usec=quota.quota_usec,
+        period_usec=quota.period_usec,
+        burst_usec=optional(source, directory, "cpu.cfs_burst_us", integer),
+        weight=_weight(shares),
+        shares=shares,
+        idle=optional(source, directory, "cpu.idle", boolean),
+        uclamp_min=optional(source, directory, "cpu.uclamp.min", _uclamp),
+        uclamp_max=optional(source, directory, "cpu.uclamp.max", _uclamp),
+        throttling=optional(source, directory, "cpu.stat", _throttling),
+        throttling_local_usec=optional(source, directory, "cpu.stat.local", _throttled_local),
+    )
+
+
+def _throttling(data: bytes) -> Throttling:
+    pairs = flat_keyed(data)
+    return Throttling(
+        nr_periods=number_of(pairs, b"nr_periods"),
+        nr_throttled=number_of(pairs, b"nr_throttled"),
+        throttled_usec=_usec_of_nsec(number_of(pairs, b"throttled_time")),
+        nr_bursts=number_of(pairs, b"nr_bursts"),
+        burst_usec=_usec_of_nsec(number_of(pairs, b"burst_time")),
+    )
+
+
+def _throttled_local(data: bytes) -> int | None:
+    return _usec_of_nsec(number_of(flat_keyed(data), b"throttled_time"))
+
+
+def _usage_all(data: bytes) -> PerCpu:
+    """User and system time of each possible CPU; the first line is the heading."""
+    heading, *lines = data.splitlines() or [b""]
+    if heading.split() != [b"cpu", b"user", b"system"]:
+        raise ParseError("'cpu user system'", heading)
+    per_cpu = {}
+    for line in lines:
+        fields = line.split()
+        if len(fields) != 3:
+            raise ParseError("'cpu user system'", line)
+        cpu, user, system = map(integer, fields)
+        per_cpu[cpu] = user // NSEC_PER_USEC, system // NSEC_PER_USEC
+    return per_cpu
+
+
+def _usage_percpu(data: bytes) -> list[int]:
+    """Time of each possible CPU, in order."""
+    return [integer(token) // NSEC_PER_USEC for token in data.split()]
+
+
+def _divided(whole: list[int], user: int | None, system: int | None) -> PerCpu | None:
+    """Each CPU's time, divided as all CPUs' time together is; None when that is not known."""
+    if user is None or system is None:
+        return None
+    share = user / (user + system) if user + system else 0.5
+    return {cpu: (int(usec * share), usec - int(usec * share)) for cpu, usec in enumerate(whole)}
+
+
+def _weight(shares: int) -> int:
+    """Shares on v2's scale, as the kernel itself converts between the two (sched_weight_to_cgroup)."""
+    return min(max(1, (shares * DEFAULT_WEIGHT + DEFAULT_SHARES // 2) // DEFAULT_SHARES), MAX_WEIGHT)
+
+
+def _uclamp(data: bytes) -> float:
+    return 100.0 if data.strip() == b"max" else percent(data)
+
+
+def _usec_of_ticks(ticks: int | None, user_hz: int) -> int | None:
+    return None if ticks is None else ticks * USEC_PER_SECOND // user_hz
+
+
+def _usec_of_nsec(nsec: int | None) -> int | None:
+    return None if nsec is None else nsec // NSEC_PER_USEC

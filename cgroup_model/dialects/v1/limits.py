@@ -1,0 +1,26 @@
+"""How v1 writes limits that are none.
+
+A page counter's maximum is LONG_MAX pages (mm/page_counter.c), shown in bytes and rounded down to the size of a
+page, of a huge page for hugetlb: 0x7ffffffffffff000 with 4 KiB pages.
+"""
+
+from __future__ import annotations
+
+from cgroup_model.parse import signed
+from cgroup_model.snapshot import UNLIMITED, UnlimitedType
+
+LARGEST_PAGE = 1 << 34  # 16 GiB, the largest huge page of any architecture
+UNLIMITED_FROM = (1 << 63) - LARGEST_PAGE
+
+
+def counter_limit(data: bytes) -> int | UnlimitedType:
+    """A limit in bytes; -1 or the counter's maximum is `UNLIMITED`."""
+    value = signed(data)
+    return UNLIMITED if value < 0 or value >= UNLIMITED_FROM else value
+
+
+def swap_alone(memsw: int | UnlimitedType, memory: int | UnlimitedType) -> int | UnlimitedType:
+    """What a limit of memory and swap together leaves to swap, bytes; never negative."""
+    if memsw is UNLIMITED:
+        return UNLIMITED
+    return 0 if memory is UNLIMITED else max(0, memsw - memory)

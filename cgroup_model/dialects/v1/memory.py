@@ -1,0 +1,143 @@
+"""memory.* of cgroup v1; bytes. Documentation/admin-guide/cgroup-v1/memory.rst; mm/memcontrol-v1.c.
+
+``memory.limit_in_bytes`` ``9223372036854771712`` when unlimited; ``memory.stat`` has ``cache 9224192`` for the cgroup
+alone and ``total_cache 525357056`` for the subtree; ``memory.oom_control`` ``oom_kill_disable 0``, ``under_oom 0``,
+``oom_kill 0``. ``memory.memsw.*`` count memory and swap together and exist only with swap accounting.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+
+from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.records import Dirs, MemoryLevel
+from cgroup_model.dialects.v1.limits import counter_limit, swap_alone
+from cgroup_model.parse import boolean, flat_keyed, integer, number_of, numbers
+from cgroup_model.snapshot import UNLIMITED, Limit, Memory, MemoryEvents, MemoryStat, UnlimitedType
+from cgroup_model.source import Missing, Source
+
+TRANSLATED = {
+    "cache": "file",
+    "rss": "anon",
+    "rss_huge": "anon_thp",
+    "mapped_file": "file_mapped",
+    "dirty": "file_dirty",
+    "writeback": "file_writeback",
+}
+SAME = (
+    "shmem swapcached inactive_anon active_anon inactive_file active_file unevictable pgpgin pgpgout pgfault pgmajfault "
+    "workingset_refault_anon workingset_refault_file workingset_activate_anon workingset_activate_file "
+    "workingset_restore_anon workingset_restore_file workingset_nodereclaim"
+).split()
+STAT = {f"total_{name}".encode(): field for name, field in {**TRANSLATED, **dict(zip(SAME, SAME, strict=True))}.items()}
+STAT_OF_LEVEL = {b"total_active_file": "active_file", b"total_inactive_file": "inactive_file"}
+
+
+def read_memory(source: Source, dirs: Dirs) -> Memory:
+    """All of the memory controller."""
+    directory = directory_of(dirs, "memory")
+    current = integer(source.read(directory, "memory.usage_in_bytes"))
+    maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
+    pairs = flat_keyed(source.read(directory, "memory.stat"))
+    oom = optional(source, directory, "memory.oom_control", flat_keyed) or {}
+    events = _events(oom)
+    return Memory(
+        current=current,
+        max=maximum,
+        peak=optional(source, directory, "memory.max_usage_in_bytes", integer),
+        swap_current=_swap_current(source, directory, current, pairs),
+        swap_max=_swap_max(source, directory, maximum),
+        oom_kill_disable=_flag(oom, b"oom_kill_disable"),
+        under_oom=_flag(oom, b"under_oom"),
+        failcnt=optional(source, directory, "memory.failcnt", integer),
+        swappiness=optional(source, directory, "memory.swappiness", integer),
+        kernel_current=optional(source, directory, "memory.kmem.usage_in_bytes", integer),
+        stat=MemoryStat(**numbers(pairs, STAT)),
+        events=events,
+        events_local=events,
+    )
+
+
+def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryLevel:
+    """Limits and usage of one level."""
+    directory = directory_of(dirs, "memory")
+    current = integer(source.read(directory, "memory.usage_in_bytes"))
+    maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
+    pairs = flat_keyed(source.read(directory, "memory.stat")) if with_stat else {}
+    stat = numbers(pairs, STAT_OF_LEVEL)
+    hierarchical = pairs.get(b"hierarchical_memory_limit")
+    return MemoryLevel(
+        max=maximum,
+        current=current,
+        active_file=stat.get("active_file"),
+        inactive_file=stat.get("inactive_file"),
+        swap_max=_swap_max(source, directory, maximum),
+        swap_current=_swap_current(source, directory, current, pairs),
+        hierarchical_max=None if hierarchical is None else counter_limit(hierarchical),
+    )
+
+
+def write_memory_max(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+    """Limit memory, and move the limit of memory and swap along, so that swap alone may be what it was; bytes.
+
+    The kernel insists on memory <= memory and swap at every moment: so the order depends on the direction.
+    """
+    directory = directory_of(dirs, "memory")
+    before = counter_limit(source.read(directory, "memory.limit_in_bytes"))
+    swap = _swap_max(source, directory, before)
+    names = ["memory.limit_in_bytes"]
+    if swap is not None:
+        raising = limit is UNLIMITED or (before is not UNLIMITED and limit > before)
+        names.insert(0 if raising else 1, "memory.memsw.limit_in_bytes")
+    for name in names:
+        both = name == "memory.memsw.limit_in_bytes"
+        source.write(directory, name, _limit_bytes(_sum(limit, swap) if both else limit))
+
+
+def write_memory_high(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+    """Raise `Missing`: nothing in v1 throttles before the limit (soft limits only order global reclaim)."""
+    raise Missing("memory.high")
+
+
+def write_swap_max(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+    """Limit swap to ``limit`` beside the memory limit in force; EINVAL when memory itself is unlimited."""
+    directory = directory_of(dirs, "memory")
+    memory = counter_limit(source.read(directory, "memory.limit_in_bytes"))
+    if memory is UNLIMITED and limit is not UNLIMITED:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), f"{directory}/memory.memsw.limit_in_bytes")
+    source.write(directory, "memory.memsw.limit_in_bytes", _limit_bytes(_sum(memory, limit)))
+
+
+def _events(oom: Mapping[bytes, bytes]) -> MemoryEvents | None:
+    """v1 counts an OOM kill in the cgroup of the victim only, so hierarchical and local events are the same."""
+    kills = number_of(oom, b"oom_kill")
+    return None if kills is None else MemoryEvents(oom_kill=kills)
+
+
+def _flag(pairs: Mapping[bytes, bytes], key: bytes) -> bool | None:
+    value = pairs.get(key)
+    return None if value is None else boolean(value)
+
+
+def _swap_max(source: Source, directory: str, memory: int | UnlimitedType) -> Limit:
+    memsw = optional(source, directory, "memory.memsw.limit_in_bytes", counter_limit)
+    return None if memsw is None else swap_alone(memsw, memory)
+
+
+def _swap_current(source: Source, directory: str, current: int, stat: Mapping[bytes, bytes]) -> int | None:
+    """From memory.stat when it was read: memory and swap together is read at another moment than memory."""
+    swap = number_of(stat, b"total_swap")
+    if swap is not None:
+        return swap
+    memsw = optional(source, directory, "memory.memsw.usage_in_bytes", integer)
+    return None if memsw is None else max(0, memsw - current)
+
+
+def _sum(memory: int | UnlimitedType, swap: Limit) -> int | UnlimitedType:
+    return UNLIMITED if memory is UNLIMITED or swap is UNLIMITED else memory + (swap or 0)
+
+
+def _limit_bytes(limit: int | UnlimitedType) -> bytes:
+    return b"-1" if limit is UNLIMITED else b"%d" % limit

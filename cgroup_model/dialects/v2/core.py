@@ -1,0 +1,104 @@
+"""cgroup.* and pressure files of cgroup v2. Documentation/admin-guide/cgroup-v2.rst, "Core Interface Files".
+
+``cgroup.events`` ``populated 1`` and ``frozen 0`` (not on the root); ``cgroup.stat`` ``nr_descendants 3``;
+``memory.pressure`` ``some avg10=0.00 avg60=0.00 avg300=0.00 total=0`` (Documentation/accounting/psi.rst).
+"""
+
+from __future__ import annotations
+
+import errno
+
+from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.records import Dirs
+from cgroup_model.parse import boolean, flat_keyed, line, number_of, pids, pressure, words
+from cgroup_model.snapshot import Core, Pressure, PressureResource
+from cgroup_model.source import Source
+
+PRESSURE_OFF = (errno.EOPNOTSUPP, errno.ENODATA)
+
+
+def read_core(source: Source, dirs: Dirs) -> Core:
+    """State of the cgroup; ``frozen`` only when every task has come to rest."""
+    directory = directory_of(dirs, "")
+    stat = flat_keyed(source.read(directory, "cgroup.stat"))
+    events = optional(source, directory, "cgroup.events", flat_keyed) or {}
+    return Core(
+        populated=_flag(events, b"populated"),
+        frozen=_flag(events, b"frozen"),
+        type=optional(source, directory, "cgroup.type", line),
+        nr_descendants=number_of(stat, b"nr_descendants"),
+        nr_dying_descendants=number_of(stat, b"nr_dying_descendants"),
+    )
+
+
+def read_pressure(source: Source, dirs: Dirs) -> Pressure:
+    """Pressure stall information; None for each resource that this kernel does not account."""
+    directory = directory_of(dirs, "")
+    return Pressure(
+        cpu=_pressure(source, directory, "cpu.pressure"),
+        memory=_pressure(source, directory, "memory.pressure"),
+        io=_pressure(source, directory, "io.pressure"),
+        irq=_pressure(source, directory, "irq.pressure"),
+    )
+
+
+def read_procs(source: Source, directory: str) -> list[int]:
+    """Processes of this cgroup.
+
+    Threaded cgroups do not answer: their processes are listed by their threaded domain.
+    """
+    return _members(source, directory, "cgroup.procs")
+
+
+def read_threads(source: Source, directory: str) -> list[int]:
+    """Threads of this cgroup; none in one that is "domain invalid"."""
+    return _members(source, directory, "cgroup.threads")
+
+
+def read_controllers(source: Source, directory: str) -> frozenset[str]:
+    """Controllers that this cgroup may hand on to its children."""
+    return frozenset(words(source.read(directory, "cgroup.controllers")))
+
+
+def write_freeze(source: Source, dirs: Dirs, *, frozen: bool) -> None:
+    """Begin to freeze or thaw the subtree (Linux 5.2)."""
+    source.write(directory_of(dirs, ""), "cgroup.freeze", b"1" if frozen else b"0")
+
+
+def write_kill(source: Source, dirs: Dirs) -> None:
+    """SIGKILL to everything in the subtree, also to what it forks meanwhile (Linux 5.14)."""
+    source.write(directory_of(dirs, ""), "cgroup.kill", b"1")
+
+
+def write_procs(source: Source, directory: str, pid: int) -> None:
+    """Move a process, with all its threads, into this cgroup."""
+    source.write(directory, "cgroup.procs", b"%d" % pid)
+
+
+def write_subtree_control(source: Source, directory: str, controllers: frozenset[str]) -> None:
+    """Enable controllers for the children; those already enabled stay so."""
+    source.write(directory, "cgroup.subtree_control", " ".join(f"+{name}" for name in sorted(controllers)).encode())
+
+
+def _flag(pairs: dict[bytes, bytes], key: bytes) -> bool | None:
+    value = pairs.get(key)
+    return None if value is None else boolean(value)
+
+
+def _members(source: Source, directory: str, name: str) -> list[int]:
+    try:
+        return pids(source.read(directory, name))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return []
+
+
+def _pressure(source: Source, directory: str, name: str) -> PressureResource | None:
+    """The file is there but refuses when PSI was switched off (``psi=0``, cgroup.pressure)."""
+    try:
+        return optional(source, directory, name, pressure)
+    except OSError as error:
+        if error.errno not in PRESSURE_OFF:
+            raise
+        return None

@@ -1,0 +1,88 @@
+"""memory.* of cgroup v2; bytes. Documentation/admin-guide/cgroup-v2.rst, "Memory"; mm/memcontrol.c.
+
+``memory.max`` is ``max`` or ``268435456``; ``memory.stat`` has lines such as ``anon 4096``; ``memory.events``
+``oom_kill 0``. The root cgroup has ``memory.stat`` only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.records import Dirs, MemoryLevel
+from cgroup_model.parse import boolean, flat_keyed, integer, limit, numbers
+from cgroup_model.snapshot import UNLIMITED, Memory, MemoryEvents, MemoryStat, UnlimitedType
+from cgroup_model.source import Source
+
+STAT = {field.name.encode(): field.name for field in fields(MemoryStat)}
+STAT_OF_LEVEL = {name.encode(): name for name in ("active_file", "inactive_file", "slab_reclaimable")}
+EVENTS = {field.name.encode(): field.name for field in fields(MemoryEvents)}
+
+
+def read_memory(source: Source, dirs: Dirs) -> Memory:
+    """All of the memory controller; on the root cgroup only ``stat`` is known."""
+    directory = directory_of(dirs, "memory")
+    stat = _stat(source.read(directory, "memory.stat"))
+    return Memory(
+        current=optional(source, directory, "memory.current", integer),
+        max=optional(source, directory, "memory.max", limit),
+        high=optional(source, directory, "memory.high", limit),
+        low=optional(source, directory, "memory.low", limit),
+        min=optional(source, directory, "memory.min", limit),
+        peak=optional(source, directory, "memory.peak", integer),
+        swap_current=optional(source, directory, "memory.swap.current", integer),
+        swap_max=optional(source, directory, "memory.swap.max", limit),
+        swap_high=optional(source, directory, "memory.swap.high", limit),
+        swap_peak=optional(source, directory, "memory.swap.peak", integer),
+        zswap_current=optional(source, directory, "memory.zswap.current", integer),
+        zswap_max=optional(source, directory, "memory.zswap.max", limit),
+        zswap_writeback=optional(source, directory, "memory.zswap.writeback", boolean),
+        oom_group=optional(source, directory, "memory.oom.group", boolean),
+        kernel_current=stat.kernel,
+        stat=stat,
+        events=optional(source, directory, "memory.events", _events),
+        events_local=optional(source, directory, "memory.events.local", _events),
+    )
+
+
+def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryLevel:
+    """Limits and usage of one level; Missing on the root cgroup, which has neither."""
+    directory = directory_of(dirs, "memory")
+    stat = numbers(flat_keyed(source.read(directory, "memory.stat")), STAT_OF_LEVEL) if with_stat else {}
+    return MemoryLevel(
+        max=limit(source.read(directory, "memory.max")),
+        high=optional(source, directory, "memory.high", limit),
+        current=integer(source.read(directory, "memory.current")),
+        active_file=stat.get("active_file"),
+        inactive_file=stat.get("inactive_file"),
+        slab_reclaimable=stat.get("slab_reclaimable"),
+        swap_max=optional(source, directory, "memory.swap.max", limit),
+        swap_current=optional(source, directory, "memory.swap.current", integer),
+    )
+
+
+def write_memory_max(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+    """Limit memory; bytes."""
+    _write(source, dirs, "memory.max", limit)
+
+
+def write_memory_high(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+    """Throttle and reclaim above this; bytes."""
+    _write(source, dirs, "memory.high", limit)
+
+
+def write_swap_max(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+    """Limit swap; bytes."""
+    _write(source, dirs, "memory.swap.max", limit)
+
+
+def _write(source: Source, dirs: Dirs, name: str, limit: int | UnlimitedType) -> None:
+    source.write(directory_of(dirs, "memory"), name, b"max" if limit is UNLIMITED else b"%d" % limit)
+
+
+def _stat(data: bytes) -> MemoryStat:
+    return MemoryStat(**numbers(flat_keyed(data), STAT))
+
+
+def _events(data: bytes) -> MemoryEvents:
+    return MemoryEvents(**numbers(flat_keyed(data), EVENTS))
