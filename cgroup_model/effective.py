@@ -1,0 +1,131 @@
+"""What a cgroup may really have: its own limits and those of every ancestor, minimised. Pure arithmetic.
+
+A limit of an ancestor binds all cgroups below it together, so what is left is worked out level by level with the usage
+of that level: a sibling that fills the parent takes from us too.
+
+Kernel: mm/page_counter.c (try_charge goes up through all parents), mm/memcontrol.c (high), kernel/sched/fair.c
+(throttling of parents), kernel/cgroup/pids.c.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from cgroup_model.dialects.records import MemoryLevel, Quota
+from cgroup_model.snapshot import UNLIMITED, Limit, Memory, MemoryBounds, ShownCpus, UnlimitedType
+
+Number = TypeVar("Number", int, float)
+
+MemoryLevels = Iterable[tuple[str | None, MemoryLevel]]
+"""(path, level), innermost first; the path None stands for ancestors that are out of sight."""
+
+_QUOTA_NOISE = 1e-5  # CPUs; whoever set a quota of 2.0000001 meant 2
+
+
+def minimum(
+    limits: Iterable[tuple[str | None, Number | UnlimitedType | None]],
+) -> tuple[Number | UnlimitedType | None, str | None]:
+    """Return the smallest limit and the path that sets it, of equal ones the first.
+
+    `UNLIMITED` when some level says so and none has a number; None when no level says anything.
+    """
+    best: Number | None = None
+    origin: str | None = None
+    unlimited = False
+    for path, limit in limits:
+        if limit is UNLIMITED:
+            unlimited = True
+        elif limit is not None and (best is None or limit < best):
+            best, origin = limit, path
+    if best is None and unlimited:
+        return UNLIMITED, None
+    return best, origin
+
+
+def as_level(memory: Memory) -> MemoryLevel:
+    """Turn a cgroup's own memory record into a level, so that its files are not read twice."""
+    stat = memory.stat
+    return MemoryLevel(
+        max=memory.max,
+        high=memory.high,
+        current=memory.current,
+        active_file=stat.active_file,
+        inactive_file=stat.inactive_file,
+        slab_reclaimable=stat.slab_reclaimable,
+        swap_max=memory.swap_max,
+        swap_current=memory.swap_current,
+    )
+
+
+def is_limited(level: MemoryLevel) -> bool:
+    """Tell whether this level limits memory, by throttling included."""
+    return isinstance(level.max, int) or isinstance(level.high, int)
+
+
+def memory_bounds(levels: MemoryLevels) -> MemoryBounds:
+    """Minimise limits, and what is left of them, over all levels."""
+    levels = list(levels)
+    levels += _unseen(levels)
+    maximum, max_origin = minimum((path, level.max) for path, level in levels)
+    high, high_origin = minimum((path, level.high) for path, level in levels)
+    swap_max, swap_max_origin = minimum((path, level.swap_max) for path, level in levels)
+    return MemoryBounds(
+        max=maximum,
+        max_origin=max_origin,
+        high=high,
+        high_origin=high_origin,
+        free=_least(levels, lambda level: _left(level.max, level.current)),
+        available=_least(levels, lambda level: _available(level, level.active_file)),
+        available_working_set=_least(levels, lambda level: _available(level, 0)),
+        swap_max=swap_max,
+        swap_max_origin=swap_max_origin,
+        swap_free=_least(levels, lambda level: _left(level.swap_max, level.swap_current)),
+    )
+
+
+def shown_cpus(usable: tuple[int, ...], quotas: Iterable[tuple[str | None, Quota]], *, cut_to_quota: bool) -> ShownCpus:
+    """Choose the CPUs to show: ``usable`` (cpuset and online, never empty), cut to the effective quota rounded up."""
+    quota, origin = minimum((path, _cpus_of(quota)) for path, quota in quotas)
+    physical = usable
+    if cut_to_quota and isinstance(quota, float):
+        physical = usable[: max(1, math.ceil(quota - _QUOTA_NOISE))]
+    return ShownCpus(physical=physical, usable=usable, quota_cpus=quota, quota_origin=origin)
+
+
+def _unseen(levels: MemoryLevels) -> list[tuple[str | None, MemoryLevel]]:
+    """Make a level of what v1 tells about ancestors that no mount shows: their limit, but nobody's usage above ours."""
+    return [
+        (None, replace(level, max=level.hierarchical_max, high=None, swap_max=None))
+        for _path, level in levels
+        if isinstance(level.hierarchical_max, int)
+    ]
+
+
+def _least(levels: MemoryLevels, amount: Callable[[MemoryLevel], int | None]) -> int | None:
+    return min((left for _path, level in levels if (left := amount(level)) is not None), default=None)
+
+
+def _left(limit: Limit, current: int | None) -> int | None:
+    """Subtract usage from a limit; usage may be above a limit that was lowered."""
+    return max(0, limit - current) if isinstance(limit, int) and current is not None else None
+
+
+def _available(level: MemoryLevel, active_file: int | None) -> int | None:
+    """Tell what one level leaves once all that can be is reclaimed; unknown parts are not promised."""
+    limit = min((limit for limit in (level.max, level.high) if isinstance(limit, int)), default=None)
+    if limit is None or level.current is None:
+        return None
+    reclaimable = (active_file or 0) + (level.inactive_file or 0) + (level.slab_reclaimable or 0)
+    # The files are read one after the other: what is reclaimable may have grown above the usage read before.
+    return max(0, min(limit, limit - level.current + reclaimable))
+
+
+def _cpus_of(quota: Quota) -> float | UnlimitedType | None:
+    if quota.quota_usec is UNLIMITED:
+        return UNLIMITED
+    if quota.quota_usec is None or not quota.period_usec:
+        return None
+    return quota.quota_usec / quota.period_usec
