@@ -1,0 +1,93 @@
+"""The virtual files: one module each, found by discovery.
+
+A view module turns one `Snapshot` into the bytes of one file and does nothing else: no input or output, no clock, no
+state. It has these names:
+
+``PATH``       below a container's directory, relative: ``proc/meminfo``;
+``NEEDS``      the parts of a snapshot that it reads;
+``render``     ``(snapshot) -> bytes``; never raises, whatever is unknown;
+``MODE``       permissions, 0444 if left out;
+``OPTIONAL``   those of its needs whose absence is normal and documented, not a fallback; none if left out;
+``CACHEABLE``  True if the length depends on the machine alone, never on the container; False if left out.
+
+Where a part is unknown a view shows the machine's value; where that is unknown too it has nothing to say, and the
+file is empty. `View.missing` tells which parts were unknown, so that nobody falls back silently.
+
+To add a file: write its module, run ``make golden``, read the difference, add its lines to docs/files.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from types import ModuleType
+
+from cgroup_model.snapshot import Need, Snapshot
+
+_PARTS: Mapping[Need, tuple[str, ...]] = {
+    Need.MEMORY: ("memory", "memory_bounds"),
+    Need.CPU: ("cpu",),
+    Need.CPUS: ("cpus",),
+    Need.CPU_TIMES: ("cpu_times",),
+    Need.CPUSET: ("cpuset",),
+    Need.IO: ("io",),
+    Need.PIDS: ("pids",),
+    Need.PRESSURE: ("pressure",),
+    Need.HUGETLB: ("hugetlb",),
+    Need.CORE: ("core",),
+    Need.AGE: ("age_seconds",),
+    Need.TASKS: ("tasks",),
+    Need.LOAD: ("load",),
+    Need.HOST_MEMINFO: ("host.meminfo",),
+    Need.HOST_STAT: ("host.stat",),
+    Need.HOST_CPUINFO: ("host.cpuinfo",),
+    Need.HOST_SWAPS: ("host.swaps",),
+    Need.HOST_DISKSTATS: ("host.diskstats",),
+    Need.HOST_LIMITS: ("host.pid_max", "host.threads_max"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One virtual file, as its module describes it; the names are the module's."""
+
+    PATH: str
+    NEEDS: Need
+    render: Callable[[Snapshot], bytes]
+    MODE: int = 0o444
+    OPTIONAL: Need = Need.NOTHING
+    CACHEABLE: bool = False
+
+    def missing(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return the needed parts that are unknown, that is, why some lines show the machine's values."""
+        parts = (part for need in self.NEEDS & ~self.OPTIONAL for part in _PARTS[need])
+        return tuple(part for part in parts if attrgetter(part)(snapshot) is None)
+
+
+def view_of(module: ModuleType) -> View:
+    """Read a view module's names. Raises TypeError if one is missing."""
+    names = {name: vars(module)[name] for name in View.__dataclass_fields__ if name in vars(module)}
+    return View(**names)
+
+
+def by_path(views: Iterable[View]) -> Mapping[str, View]:
+    """Index views. Raises ValueError if two claim one path, or one is not relative and plain."""
+    found: dict[str, View] = {}
+    for view in views:
+        if "" in (parts := view.PATH.split("/")) or ".." in parts or "." in parts:
+            raise ValueError(f"not a plain relative path: {view.PATH!r}")
+        if found.setdefault(view.PATH, view) is not view:
+            raise ValueError(f"two views of {view.PATH}")
+    return found
+
+
+def _discover() -> Mapping[str, View]:
+    names = sorted(info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_"))
+    return by_path(view_of(importlib.import_module(f"{__name__}.{name}")) for name in names)
+
+
+VIEWS: Mapping[str, View] = _discover()
+"""Every virtual file by its path."""
