@@ -150,6 +150,16 @@ class Tree:
                 self._containers = None  # some hierarchy has no directory for one of them yet: look again next time
             return containers
 
+    def find(self, key: str) -> Cgroup:
+        """Find a container, or any other cgroup by its escaped path; raises `CgroupGone` when there is none."""
+        known = self.containers().get(key)
+        if known is not None:
+            return known
+        try:
+            return self.cgroup(unescape_path(key))
+        except (ValueError, OutOfSight) as error:
+            raise CgroupGone(key) from error
+
     def refresh(self) -> bool:
         """Look at every directory again: the backstop against lost notifications. True when containers changed."""
         with self._lock:

@@ -28,17 +28,12 @@ def calc_load(load: int, exponent: int, active: int) -> int:
 
 @dataclass(slots=True)
 class LoadAverage:
-    """The three averages and when they were last brought up to date (CLOCK_MONOTONIC, seconds)."""
+    """The three averages of one container, in fixed point."""
 
-    updated_at: float
     averages: tuple[int, int, int] = (0, 0, 0)
 
-    def update(self, now: float, active: int) -> None:
-        """Account ``active`` threads for every whole period since the last update."""
-        periods = int((now - self.updated_at) / PERIOD_SECONDS)
-        if periods <= 0:
-            return
-        self.updated_at += periods * PERIOD_SECONDS
+    def update(self, active: int, periods: int = 1) -> None:
+        """Account ``active`` threads for ``periods`` periods of `PERIOD_SECONDS`."""
         fixed = active * _FIXED_1
         for _ in range(min(periods, _LONGEST_GAP)):
             one, five, fifteen = (

@@ -1,0 +1,138 @@
+"""From the pid of whoever asks to the container it is in.
+
+The order of evidence, first hit wins:
+
+1. the innermost container cgroup on the caller's own cgroup path. So containers that share a pid namespace (Kubernetes'
+   ``shareProcessNamespace``, ``podman --share pid``) each get their own answer;
+2. the root of the caller's cgroup namespace, if that is not ours;
+3. the container of, or else the cgroup of, the init of the caller's pid namespace, if that is not ours;
+4. the host.
+
+Sources: cgroup_namespaces(7), pid_namespaces(7).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable
+
+from cgroup_model.hierarchy import Tree
+from cgroup_model.layout import Cgroup, path_in
+from cgroup_model.mounts import OutOfSight
+from cgroup_model.parse import proc_cgroup
+from cgroup_model.procfs import NoSuchTask, Proc
+from cgroup_model.source import CgroupGone
+
+_CLONE_NEWCGROUP = 0x02000000  # include/uapi/linux/sched.h
+_MOST_REMEMBERED = 4096
+
+ContainerPath = Callable[[str], str | None]
+
+
+class Callers:
+    """Finds containers of callers. Not for use by several threads at once."""
+
+    def __init__(self, tree: Tree, proc: Proc, container_path: ContainerPath) -> None:
+        self._tree = tree
+        self._primary = tree.mounts.primary
+        self._proc = proc
+        self._container_path = container_path
+        self._by_membership: dict[bytes, str | None] = {}  # text of /proc/PID/cgroup -> container's path
+        self._by_namespace: dict[tuple[bytes, str | None, str | None], str | None] = {}
+
+    def container_of(self, pid: int) -> Cgroup | None:
+        """The container of a process or thread; None for the host.
+
+        Raises `NoSuchTask` when it ended or cannot be seen from here, `CgroupGone` when its cgroup is gone.
+        """
+        if pid <= 0:
+            raise NoSuchTask(pid)
+        membership = self._proc.read(f"{pid}/cgroup")
+        path = self._path_by_membership(membership)
+        if path is None:
+            path = self._path_by_namespace(pid, membership)
+        return None if path is None else self._tree.cgroup(path)
+
+    def _path_by_membership(self, membership: bytes) -> str | None:
+        if membership not in self._by_membership:
+            _make_room(self._by_membership)
+            self._by_membership[membership] = self._innermost(membership)
+        return self._by_membership[membership]
+
+    def _innermost(self, membership: bytes) -> str | None:
+        """Asks the primary hierarchy first; an engine may have put only some v1 controllers below its own path."""
+        lines = proc_cgroup(membership)
+        primary = path_in(self._primary, lines)
+        for path in [primary, *(line.path for line in lines)]:
+            if path is not None and (found := self._container_path(path)) is not None and self._exists(found):
+                return found
+        return None
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self._tree.cgroup(path)
+        except (CgroupGone, OutOfSight):
+            return False
+        return True
+
+    def _path_by_namespace(self, pid: int, membership: bytes) -> str | None:
+        cgroup_namespace = self._proc.namespace(pid, "cgroup")
+        pid_namespace = self._proc.namespace(pid, "pid")
+        key = (membership, cgroup_namespace, pid_namespace)
+        if key not in self._by_namespace:
+            _make_room(self._by_namespace)
+            path = None
+            if cgroup_namespace not in (None, self._proc.own_cgroup_namespace):
+                path = self._cgroup_namespace_root(pid)
+            if path is None and pid_namespace not in (None, self._proc.own_pid_namespace):
+                path = self._cgroup_of_init(pid)
+            self._by_namespace[key] = path
+        return self._by_namespace[key]
+
+    def _cgroup_of_init(self, pid: int) -> str | None:
+        init = self._proc.init_of(pid)
+        if init is None:
+            return None
+        membership = self._proc.read(f"{init}/cgroup")
+        found = self._path_by_membership(membership)
+        if found is not None:
+            return found
+        path = self._tree.cgroup_of_pid(init).path.removesuffix("/init.scope")
+        return path if path not in ("", "/") else None
+
+    def _cgroup_namespace_root(self, pid: int) -> str | None:
+        """Path of the root of a process's cgroup namespace: what remains of its path as we see it without its path
+        as it sees it."""
+        inside = self._path_seen_from_inside(pid)
+        path = self._tree.cgroup_of_pid(pid).path
+        if inside is None or inside.startswith("/.."):
+            return None
+        root = path.removesuffix(inside.rstrip("/"))
+        return root if root not in ("", "/") else None
+
+    def _path_seen_from_inside(self, pid: int) -> str | None:
+        """``/proc/PID/cgroup`` as read in the process's own cgroup namespace, by a thread that enters it and ends."""
+        seen: list[bytes] = []
+
+        def enter_and_read() -> None:
+            try:
+                fd = os.open(f"{self._proc.root}/{pid}/ns/cgroup", os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    if ctypes.CDLL(None, use_errno=True).setns(fd, _CLONE_NEWCGROUP) == 0:
+                        seen.append(self._proc.read(f"{pid}/cgroup"))
+                finally:
+                    os.close(fd)
+            except (OSError, NoSuchTask):
+                return
+
+        thread = threading.Thread(target=enter_and_read, name="cgroup-namespace")
+        thread.start()
+        thread.join()
+        return path_in(self._primary, proc_cgroup(seen[0])) if seen else None
+
+
+def _make_room(cache: dict[bytes, str | None] | dict[tuple[bytes, str | None, str | None], str | None]) -> None:
+    if len(cache) >= _MOST_REMEMBERED:
+        cache.clear()

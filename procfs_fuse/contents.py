@@ -1,0 +1,121 @@
+"""From a container and a view to bytes: one snapshot, one rendering, and what to answer when something is unknown.
+
+The host's values are never shown silently: first choice is the last good answer of that container, then the host's,
+and both are counted (``fallbacks``) and logged once per container and reason.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable
+from typing import Protocol
+
+from cgroup_model.hierarchy import Cgroup
+from cgroup_model.snapshot import Need, Snapshot
+from cgroup_model.source import CgroupGone
+from procfs_fuse.views import View
+
+log = logging.getLogger(__name__)
+
+_LONGEST_REMEMBERED = 8192  # bytes; large files (cpuinfo of a large machine) are not kept per container
+_MOST_LOGGED = 4096
+
+
+class Collector(Protocol):
+    """What takes snapshots (`cgroup_model.collect.Collector`)."""
+
+    def snapshot(self, cgroup: Cgroup, needs: Need) -> Snapshot:
+        """The parts that are asked for; raises `CgroupGone`."""
+        ...
+
+
+class HostFiles:
+    """The machine's own version of every virtual file, through descriptors opened before anything is mounted."""
+
+    def __init__(self, views: Iterable[View], *, proc_root: str = "/proc", sys_root: str = "/sys") -> None:
+        self._descriptors: dict[str, int] = {}
+        roots = {"proc": proc_root, "sys": sys_root}
+        for view in views:
+            top, _, rest = view.PATH.partition("/")
+            try:
+                self._descriptors[view.PATH] = os.open(f"{roots[top]}/{rest}", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                log.info("the host has no %s (%s)", view.PATH, error.strerror)
+
+    def read(self, view: View) -> bytes:
+        """The whole file, fresh. Raises OSError (ENOENT where this kernel has no such file)."""
+        fd = self._descriptors.get(view.PATH)
+        if fd is None:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), view.PATH)
+        chunks = [os.pread(fd, 1 << 16, 0)]
+        while chunks[-1]:
+            chunks.append(os.pread(fd, 1 << 16, sum(map(len, chunks))))
+        return b"".join(chunks)
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        for fd in self._descriptors.values():
+            os.close(fd)
+        self._descriptors.clear()
+
+
+class Contents:
+    """Renders views."""
+
+    def __init__(self, collector: Collector, host: HostFiles) -> None:
+        self._collector = collector
+        self._host = host
+        self._last_good: dict[tuple[str, int], dict[str, bytes]] = {}
+        self._logged: set[tuple[str, str, str]] = set()
+        self.fallbacks: Counter[tuple[str, str]] = Counter()
+        """(file, reason) -> how often an answer was not the container's own of that moment."""
+
+    def of_host(self, view: View) -> bytes:
+        """What the machine itself says."""
+        return self._host.read(view)
+
+    def of_container(self, cgroup: Cgroup, view: View) -> bytes:
+        """What the container is told. Raises OSError ENODEV when it is gone."""
+        try:
+            snapshot = self._collector.snapshot(cgroup, view.NEEDS)
+            content = view.render(snapshot)
+            reasons = view.missing(snapshot)
+        except CgroupGone:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
+        except Exception as error:  # noqa: BLE001 - whatever happens, a container gets an answer
+            return self._fall_back(cgroup, view, f"{type(error).__name__}: {error}", None)
+        if reasons:
+            return self._fall_back(cgroup, view, ", ".join(reasons), content)
+        if len(content) <= _LONGEST_REMEMBERED:
+            self._last_good.setdefault((cgroup.path, cgroup.inode), {})[view.PATH] = content
+        return content
+
+    def unresolved(self, view: View, reason: str) -> bytes:
+        """For a caller whose container cannot be told: the host's answer, counted."""
+        self._note("?", view, reason)
+        return self._host.read(view)
+
+    def keep_only(self, alive: Iterable[tuple[str, int]]) -> None:
+        """Forget every container whose (path, inode) is not in ``alive``."""
+        for key in self._last_good.keys() - set(alive):
+            del self._last_good[key]
+
+    def _fall_back(self, cgroup: Cgroup, view: View, reason: str, partial: bytes | None) -> bytes:
+        """``partial`` is what the view makes of an incomplete snapshot: the host's lines where it knows no better."""
+        self._note(cgroup.path, view, reason)
+        last = self._last_good.get((cgroup.path, cgroup.inode), {}).get(view.PATH)
+        if last is not None:
+            return last
+        return partial if partial is not None else self._host.read(view)
+
+    def _note(self, path: str, view: View, reason: str) -> None:
+        self.fallbacks[view.PATH, reason.partition(":")[0]] += 1
+        key = (path, view.PATH, reason)
+        if key not in self._logged:
+            if len(self._logged) >= _MOST_LOGGED:
+                self._logged.clear()
+            self._logged.add(key)
+            log.warning("%s for %r: %s; showing the last good value or the host's", view.PATH, path, reason)

@@ -1,0 +1,369 @@
+"""The tree of files: nodes, attributes, and which view answers. Knows no transport, no memory and no CPU.
+
+Two file systems share one set of containers:
+
+* `OpenFileSystem`: ``proc/…`` and ``sys/…`` answer for the caller's container, ``containers/<key>/…`` for that one.
+  Every open renders afresh; like procfs, sizes are 0, a read at offset 0 renders again, and reads at other offsets
+  continue in the bytes of the last rendering.
+* `CachedFileSystem`: ``<key>/…``. Files of fixed length are served from the kernel's page cache for one TTL, the others
+  are symbolic links to the open file system.
+
+A node id is ``slot << 16 | index``: the container's slot (`identity`, 0 for the caller's tree) and the path's index
+(`layout`). Both mean the same for ever, so nothing is remembered per lookup and FORGET can be ignored.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from cgroup_model.keys import escape_path
+from cgroup_model.layout import Cgroup
+from cgroup_model.procfs import NoSuchTask
+from cgroup_model.source import CgroupGone
+from procfs_fuse.contents import Contents
+from procfs_fuse.identity import CALLER_SLOT, SlotTable
+from procfs_fuse.layout import CONTAINERS_INDEX, INDEX_BITS, ROOT_INDEX, Item, Layout
+from procfs_fuse.transport import ROOT_NODE, Attr, Entry
+from procfs_fuse.views import View
+
+_INDEX_MASK = (1 << INDEX_BITS) - 1
+_SECOND_NS = 1_000_000_000
+_STATIC_VALID_NS = 60 * _SECOND_NS  # names inside a container's tree never change
+_MOST_KEPT_BYTES = 16 << 20  # content of open handles; beyond it the oldest is rendered anew when read on
+
+CONTAINERS_NODE = CALLER_SLOT << INDEX_BITS | CONTAINERS_INDEX
+
+
+class Tree(Protocol):
+    """Where containers come from (`cgroup_model.hierarchy.Tree`)."""
+
+    def containers(self) -> Mapping[str, Cgroup]:
+        """Key -> container, as of now."""
+        ...
+
+    def find(self, key: str) -> Cgroup:
+        """The container or cgroup of a key; raises `CgroupGone`."""
+        ...
+
+
+class Containers:
+    """The containers and their slots, shared by both file systems."""
+
+    def __init__(self, tree: Tree, slots: SlotTable) -> None:
+        self._tree = tree
+        self.slots = slots
+        self._listed: Mapping[str, Cgroup] = {}
+        self.changed_ns = time.time_ns()
+
+    def listed(self) -> Mapping[str, Cgroup]:
+        """Key -> container, as of now; notices when that changes, for the directory's mtime."""
+        now = self._tree.containers()
+        if now is not self._listed and now != self._listed:
+            self.changed_ns = time.time_ns()
+        self._listed = now
+        return now
+
+    def find(self, key: str) -> Cgroup:
+        """The container or any other cgroup with this key. Raises OSError ENOENT."""
+        try:
+            return self._tree.find(key)
+        except CgroupGone:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT)) from None
+
+    def of_slot(self, slot: int) -> Cgroup:
+        """The container of a slot. Raises OSError ENODEV when it is gone."""
+        cgroup = self.slots.cgroup_of(slot)
+        if cgroup is None:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return cgroup
+
+
+class _FileSystem:
+    """What both have in common: directories."""
+
+    cached: bool
+
+    def __init__(self, layout: Layout, containers: Containers) -> None:
+        self._items = layout.items
+        self._containers = containers
+        self._started_ns = time.time_ns()
+
+    def _item(self, node: int) -> Item:
+        item = self._items.get(node & _INDEX_MASK)
+        if item is None:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return item
+
+    def _view(self, node: int) -> View:
+        view = self._item(node).view
+        if view is None:
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return view
+
+    def _lookup_container(self, name: bytes) -> Attr:
+        cgroup = self._containers.find(os.fsdecode(name))
+        slot = self._containers.slots.slot_of(cgroup)
+        # Valid for no time: the next path walk asks again, so a container that is gone has no name any more.
+        return self._directory(slot << INDEX_BITS | ROOT_INDEX, 0o555, self._started_ns, entry_valid_ns=0)
+
+    def _list_containers(self) -> list[Entry]:
+        slot_of = self._containers.slots.slot_of
+        found = [
+            Entry(os.fsencode(key), slot_of(cgroup) << INDEX_BITS | ROOT_INDEX, stat.S_IFDIR >> 12)
+            for key, cgroup in self._containers.listed().items()
+        ]
+        return sorted(found, key=lambda entry: entry.ino)
+
+    def _containers_directory(self, node: int) -> Attr:
+        self._containers.listed()
+        return self._directory(node, 0o700, self._containers.changed_ns, attr_valid_ns=0)
+
+    def _directory(
+        self,
+        node: int,
+        permissions: int,
+        mtime_ns: int,
+        *,
+        attr_valid_ns: int = _SECOND_NS,
+        entry_valid_ns: int = _STATIC_VALID_NS,
+    ) -> Attr:
+        return Attr(node, stat.S_IFDIR | permissions, 0, mtime_ns, attr_valid_ns, entry_valid_ns, nlink=2)
+
+
+@dataclass(slots=True)
+class _Handle:
+    """One open file."""
+
+    view: View
+    cgroup: Cgroup | None  # None: the host, or unknown
+    problem: str | None = None  # why the caller's container is unknown
+    content: bytes | None = None
+
+
+class OpenFileSystem(_FileSystem):
+    """The caller-dependent tree and the per-container files that may not be cached."""
+
+    cached = False
+
+    def __init__(
+        self,
+        layout: Layout,
+        containers: Containers,
+        contents: Contents,
+        container_of: Callable[[int], Cgroup | None],
+    ) -> None:
+        super().__init__(layout, containers)
+        self._contents = contents
+        self._container_of = container_of
+        self._handles: dict[int, _Handle] = {}
+        self._kept: OrderedDict[int, int] = OrderedDict()  # handle -> bytes kept for it
+        self._kept_bytes = 0
+        self._next_handle = time.time_ns()  # never a handle that an earlier process gave out
+
+    @property
+    def open_handles(self) -> int:
+        """Number of open files."""
+        return len(self._handles)
+
+    def lookup(self, parent: int, name: bytes, pid: int) -> Attr:
+        """See `transport.FileSystem`."""
+        if parent == CONTAINERS_NODE:
+            return self._lookup_container(name)
+        if parent == ROOT_NODE and name == b"containers":
+            return self._containers_directory(CONTAINERS_NODE)
+        child = self._item(parent).children.get(name)
+        if child is None:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return self.getattr(parent & ~_INDEX_MASK | child.index, pid)
+
+    def getattr(self, node: int, pid: int) -> Attr:  # noqa: ARG002 - the protocol's
+        """See `transport.FileSystem`."""
+        if node == CONTAINERS_NODE:
+            return self._containers_directory(node)
+        item = self._item(node)
+        slot = node >> INDEX_BITS
+        if slot != CALLER_SLOT:
+            self._containers.of_slot(slot)
+        if item.view is None:
+            return self._directory(node, 0o555, self._started_ns)
+        return Attr(node, item.mode, 0, time.time_ns(), _SECOND_NS, _STATIC_VALID_NS)
+
+    def readlink(self, node: int) -> bytes:
+        """There are no links here."""
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), node)
+
+    def readdir(self, node: int, pid: int) -> list[Entry]:  # noqa: ARG002 - the protocol's
+        """See `transport.FileSystem`."""
+        if node == CONTAINERS_NODE:
+            return self._list_containers()
+        base = node & ~_INDEX_MASK
+        found = [
+            Entry(name, base | child.index, stat.S_IFMT(child.mode) >> 12)
+            for name, child in self._item(node).children.items()
+        ]
+        if node == ROOT_NODE:
+            found.append(Entry(b"containers", CONTAINERS_NODE, stat.S_IFDIR >> 12))
+        return sorted(found, key=lambda entry: entry.ino)
+
+    def open(self, node: int, flags: int, pid: int) -> int:
+        """See `transport.FileSystem`."""
+        if flags & os.O_ACCMODE != os.O_RDONLY:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        handle = self._new_handle(node, pid)
+        number = self._next_handle
+        self._next_handle += 1
+        self._handles[number] = handle
+        return number
+
+    def read(self, node: int, fh: int, offset: int, size: int, pid: int) -> bytes:
+        """See `transport.FileSystem`."""
+        handle = self._handles.get(fh)
+        if handle is None:
+            handle = self._handles[fh] = self._new_handle(node, pid)  # opened before we were started
+        if offset == 0 or handle.content is None:
+            content = self._render(handle)
+            self._keep(fh, handle, content)
+        else:
+            content = handle.content
+        return content[offset : offset + size]
+
+    def release(self, node: int, fh: int) -> None:  # noqa: ARG002 - the protocol's
+        """See `transport.FileSystem`."""
+        self._handles.pop(fh, None)
+        self._kept_bytes -= self._kept.pop(fh, 0)
+
+    def _new_handle(self, node: int, pid: int) -> _Handle:
+        view, slot = self._view(node), node >> INDEX_BITS
+        if slot != CALLER_SLOT:
+            return _Handle(view, self._containers.of_slot(slot))
+        try:
+            return _Handle(view, self._container_of(pid))
+        except NoSuchTask:
+            return _Handle(view, None, "the caller cannot be seen")
+        except CgroupGone:
+            return _Handle(view, None, "the caller's cgroup is gone")
+
+    def _render(self, handle: _Handle) -> bytes:
+        if handle.cgroup is not None:
+            return self._contents.of_container(handle.cgroup, handle.view)
+        if handle.problem is not None:
+            return self._contents.unresolved(handle.view, handle.problem)
+        return self._contents.of_host(handle.view)
+
+    def _keep(self, fh: int, handle: _Handle, content: bytes) -> None:
+        self._kept_bytes += len(content) - self._kept.pop(fh, 0)
+        self._kept[fh] = len(content)
+        handle.content = content
+        while self._kept_bytes > _MOST_KEPT_BYTES and len(self._kept) > 1:
+            oldest, length = self._kept.popitem(last=False)
+            self._kept_bytes -= length
+            self._handles[oldest].content = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """What one cached file holds for one TTL."""
+
+    content: bytes
+    mtime_ns: int
+    until_ns: int  # CLOCK_MONOTONIC
+
+
+class CachedFileSystem(_FileSystem):
+    """The files that the page cache may hold."""
+
+    cached = True
+
+    def __init__(
+        self, layout: Layout, containers: Containers, contents: Contents, *, open_mountpoint: str, ttl_ns: int
+    ) -> None:
+        super().__init__(layout, containers)
+        self._contents = contents
+        self._ttl_ns = ttl_ns
+        self._links_to = open_mountpoint.rstrip("/")
+        self._generations: dict[int, _Generation] = {}
+
+    def lookup(self, parent: int, name: bytes, pid: int) -> Attr:
+        """See `transport.FileSystem`."""
+        if parent == ROOT_NODE:
+            return self._lookup_container(name)
+        child = self._item(parent).children.get(name)
+        if child is None:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return self.getattr(parent & ~_INDEX_MASK | child.index, pid)
+
+    def getattr(self, node: int, pid: int) -> Attr:  # noqa: ARG002 - the protocol's
+        """See `transport.FileSystem`. For a file past its TTL: new content under a new mtime."""
+        if node == ROOT_NODE:
+            return self._containers_directory(node)
+        item = self._item(node)
+        if item.view is None:
+            self._containers.of_slot(node >> INDEX_BITS)
+            return self._directory(node, 0o555, self._started_ns)
+        if not item.view.CACHEABLE:
+            length = len(self.readlink(node))
+            return Attr(node, stat.S_IFLNK | 0o777, length, self._started_ns, _STATIC_VALID_NS, _STATIC_VALID_NS)
+        generation = self._generation(node, item.view)
+        return Attr(
+            node, item.mode, len(generation.content), generation.mtime_ns, self._ttl_ns, _STATIC_VALID_NS
+        )
+
+    def readlink(self, node: int) -> bytes:
+        """The same file on the open file system."""
+        item = self._item(node)
+        if item.view is None or item.view.CACHEABLE:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        key = escape_path(self._containers.of_slot(node >> INDEX_BITS).path)
+        return os.fsencode(f"{self._links_to}/containers/{key}/{item.path}")
+
+    def readdir(self, node: int, pid: int) -> list[Entry]:  # noqa: ARG002 - the protocol's
+        """See `transport.FileSystem`."""
+        if node == ROOT_NODE:
+            return self._list_containers()
+        base = node & ~_INDEX_MASK
+        found = [
+            Entry(name, base | child.index, _kind(child) >> 12) for name, child in self._item(node).children.items()
+        ]
+        return sorted(found, key=lambda entry: entry.ino)
+
+    def open(self, node: int, flags: int, pid: int) -> int:  # noqa: ARG002 - the protocol's
+        """Never called: the kernel was told not to."""
+        raise OSError(errno.EIO, os.strerror(errno.EIO), node)
+
+    def read(self, node: int, fh: int, offset: int, size: int, pid: int) -> bytes:  # noqa: ARG002 - the protocol's
+        """The bytes that the last GETATTR announced."""
+        generation = self._generations.get(node) or self._generation(node, self._view(node))
+        return generation.content[offset : offset + size]
+
+    def release(self, node: int, fh: int) -> None:
+        """Never called."""
+
+    def keep_only(self, alive_slots: set[int]) -> None:
+        """Forget the content of containers that are gone."""
+        for node in [node for node in self._generations if node >> INDEX_BITS not in alive_slots]:
+            del self._generations[node]
+
+    def _generation(self, node: int, view: View) -> _Generation:
+        """One per node and TTL, whoever asks: concurrent readers get the same bytes, size and mtime."""
+        now = time.monotonic_ns()
+        generation = self._generations.get(node)
+        if generation is not None and now < generation.until_ns:
+            return generation
+        content = self._contents.of_container(self._containers.of_slot(node >> INDEX_BITS), view)
+        before = generation.mtime_ns if generation is not None else 0
+        generation = _Generation(content, max(time.time_ns(), before + 1), now + self._ttl_ns)
+        self._generations[node] = generation
+        return generation
+
+
+def _kind(item: Item) -> int:
+    if item.view is None:
+        return stat.S_IFDIR
+    return stat.S_IFREG if item.view.CACHEABLE else stat.S_IFLNK

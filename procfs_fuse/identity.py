@@ -1,0 +1,69 @@
+"""Numbers for containers that are never used twice.
+
+A container is one life of one cgroup: (path, inode). Its *slot* goes into the node ids of its files; a slot is never
+given to another container, so that a node id the kernel still holds can only mean the container it was made for.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from cgroup_model.layout import Cgroup
+
+CALLER_SLOT: Final = 0
+"""The tree that answers for whoever reads."""
+
+log = logging.getLogger(__name__)
+
+
+class SlotTable:
+    """(path, inode) of a cgroup <-> slot."""
+
+    def __init__(self) -> None:
+        self._next = CALLER_SLOT + 1
+        self._slots: dict[tuple[str, int], int] = {}
+        self._cgroups: dict[int, Cgroup] = {}
+
+    def slot_of(self, cgroup: Cgroup) -> int:
+        """The slot of a container; a new one for a container not seen before."""
+        key = (cgroup.path, cgroup.inode)
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self._slots[key] = self._next
+            self._next += 1
+        if slot not in self._cgroups:
+            self._cgroups[slot] = cgroup
+        return slot
+
+    def cgroup_of(self, slot: int) -> Cgroup | None:
+        """The container of a slot; None when it is gone, or was never seen by this process."""
+        return self._cgroups.get(slot)
+
+    def known(self) -> Mapping[tuple[str, int], int]:
+        """(path, inode) -> slot of every container that is not retired."""
+        return self._slots
+
+    def keep_only(self, alive: Iterable[tuple[str, int]]) -> None:
+        """Retire every container whose (path, inode) is not in ``alive``; its number is not used again."""
+        for key in self._slots.keys() - set(alive):
+            self._cgroups.pop(self._slots.pop(key), None)
+
+    def to_json(self) -> dict[str, object]:
+        """The table as JSON types."""
+        return {"next": self._next, "slots": [[path, inode, slot] for (path, inode), slot in self._slots.items()]}
+
+    def from_json(self, data: object) -> None:
+        """Take over what `to_json` gave; anything else leaves the table as it is, with a warning."""
+        if data is None:
+            return
+        try:
+            saved = dict(data) if isinstance(data, Mapping) else {}
+            slots = {(str(path), int(inode)): int(slot) for path, inode, slot in saved["slots"]}
+            following = int(saved["next"])
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("the saved table of containers is damaged: %r", error)
+            return
+        self._slots = slots
+        self._next = max(following, 1 + max(slots.values(), default=CALLER_SLOT))
