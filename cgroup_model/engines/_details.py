@@ -1,0 +1,79 @@
+"""What engine files say about a container, taken over with care: strings only, of bounded size and number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+MOST_TEXT: Final = 512  # characters of a value
+MOST_KEY: Final = 256  # characters of a label's name
+MOST_LABELS: Final = 128
+
+NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+def no_labels() -> Mapping[str, str]:
+    """Give `NO_LABELS`: before Python 3.12 dataclasses take a read-only mapping for a mutable default."""
+    return NO_LABELS
+
+
+SANDBOX: Final = "POD"
+"""What Kubernetes calls the container that only holds a pod's namespaces."""
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What one engine's files say; None where they are silent.
+
+    ``engine`` says whose files they are, when the path could not tell.
+    """
+
+    name: str | None = None
+    image: str | None = None
+    pod: str | None = None
+    namespace: str | None = None
+    labels: Mapping[str, str] = field(default_factory=no_labels)
+    engine: str | None = None
+
+    def completed_by(self, other: Details) -> Details:
+        """Fill what is unknown here with what ``other`` knows."""
+        return Details(
+            name=self.name or other.name,
+            image=self.image or other.image,
+            pod=self.pod or other.pod,
+            namespace=self.namespace or other.namespace,
+            labels=self.labels or other.labels,
+            engine=self.engine or other.engine,
+        )
+
+
+def text(value: Any) -> str | None:  # noqa: ANN401 - that is the question
+    """Take a value over if it is a non-empty string; cut to `MOST_TEXT`, and printable as UTF-8."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value[:MOST_TEXT].encode("utf-8", "replace").decode()
+
+
+def member(document: Any, *keys: str) -> Any:  # noqa: ANN401
+    """Follow keys through nested objects; None as soon as something is no object or has no such key."""
+    for key in keys:
+        if not isinstance(document, Mapping):
+            return None
+        document = document.get(key)
+    return document
+
+
+def string_labels(value: Any, *, without: tuple[str, ...] = ()) -> Mapping[str, str]:  # noqa: ANN401
+    """Take over the pairs of strings of an object, at most `MOST_LABELS`, without keys of certain prefixes."""
+    if not isinstance(value, Mapping):
+        return NO_LABELS
+    labels: dict[str, str] = {}
+    for key, content in value.items():
+        name = text(key)
+        if name and len(key) <= MOST_KEY and isinstance(content, str) and not (without and name.startswith(without)):
+            labels[name] = text(content) or ""
+        if len(labels) == MOST_LABELS:
+            break
+    return MappingProxyType(labels)

@@ -1,0 +1,147 @@
+"""How a cgroup's path tells what it is: rows of patterns, and what a row that fits says.
+
+A row looks at two names only: the cgroup's own and its parent's. So it fits at any depth, as nested engines (kind,
+Docker in Docker) and other drivers of the same engine need.
+
+Names in a cgroup tree are strangers' input. Every expression is matched against one whole name, has no nested
+repetition, and therefore takes linear time.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+HEX_ID: Final = r"(?P<id>[0-9a-f]{64})"
+"""What Docker, Podman, CRI-O and containerd's CRI call a container: 256 random bits."""
+
+OCI_ID: Final = r"(?P<id>[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127})"
+"""An id that somebody chose: containerd (at most 76 characters), runc and crun (no limit of their own)."""
+
+SHORT_ID_LENGTH: Final = 12
+
+_HEX_ID: Final = re.compile(HEX_ID)
+
+
+class Kind(enum.Enum):
+    """What sort of cgroup it is."""
+
+    CONTAINER = "container"
+    POD = "pod"  # holds containers, is none
+    UNIT = "unit"  # systemd's: service, slice, scope, session
+    HELPER = "helper"  # belongs to an engine, but is not the container: monitors, mounts
+
+
+class Rank(enum.IntEnum):
+    """Which rows are asked first."""
+
+    NAMED = 0  # the path names the engine
+    SHAPE = 1  # only the shape of the id tells
+    UNIT = 2  # every unit of systemd, when no engine claimed its name
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One row: a cgroup called ``name`` (group ``id``) below one called ``parent`` is a ``kind`` of ``engine``.
+
+    Both expressions must fit the whole name; no ``parent`` fits all. With ``guess`` the path cannot tell which of
+    several engines it is, and the engine whose files know the id has the last word.
+    """
+
+    engine: str
+    name: str
+    parent: str | None = None
+    kind: Kind = Kind.CONTAINER
+    rank: Rank = Rank.NAMED
+    guess: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What the path alone says about a cgroup."""
+
+    engine: str
+    id: str
+    path: str
+    kind: Kind = Kind.CONTAINER
+    guess: bool = False
+
+    @property
+    def helper(self) -> bool:
+        """True for cgroups that belong to an engine but hold no container: monitors, mount units."""
+        return self.kind is Kind.HELPER
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    pattern: Pattern
+    name: re.Pattern[str]
+    parent: re.Pattern[str] | None
+
+
+class PatternTable:
+    """Rows in the order in which they are asked."""
+
+    def __init__(self, patterns: Iterable[Pattern]) -> None:
+        """Order and compile the rows: by rank, then helpers, then those that also look at the parent."""
+        # Helpers come early because some containers' rows take any name.
+        ordered = sorted(patterns, key=lambda row: (row.rank, row.kind is not Kind.HELPER, row.parent is None))
+        self._rows = [_Row(row, _compiled(row.name), _compiled(row.parent) if row.parent else None) for row in ordered]
+        # Most names on a path are no container's; two expressions say so at once.
+        containers = [row for row in ordered if row.kind is Kind.CONTAINER]
+        self._container_name = _any_of(row.name for row in containers if row.parent is None)
+        self._container_parent = _any_of(row.parent for row in containers if row.parent is not None)
+
+    def match(self, path: str) -> Match | None:
+        """Tell what the cgroup at ``path`` is, by its own and its parent's name; None when no row fits."""
+        head, _, name = path.rpartition("/")
+        return self._match(path, head.rpartition("/")[2], name)
+
+    def container_path(self, path: str, *, include_units: bool) -> str | None:
+        """Find the innermost container (or unit or pod) on a path: a prefix of it or itself."""
+        names = path.split("/")
+        for depth in range(len(names) - 1, 0, -1):
+            if include_units or self._may_be_container(names[depth - 1], names[depth]):
+                prefix = "/".join(names[: depth + 1])
+                found = self._match(prefix, names[depth - 1], names[depth])
+                if found and (found.kind is Kind.CONTAINER or (include_units and not found.helper)):
+                    return prefix
+        return None
+
+    def _may_be_container(self, parent: str, name: str) -> bool:
+        return bool(self._container_name.fullmatch(name) or self._container_parent.fullmatch(parent))
+
+    def _match(self, path: str, parent: str, name: str) -> Match | None:
+        if name in {"", ".", ".."}:
+            return None  # ".." begins the paths of processes outside of our cgroup namespace
+        for row in self._rows:
+            fits = row.name.fullmatch(name)
+            if fits and (row.parent is None or row.parent.fullmatch(parent)):
+                # An id becomes part of a file name later.
+                if fits["id"] in {"", ".", ".."}:
+                    return None
+                found = row.pattern
+                return Match(found.engine, fits["id"], path, found.kind, found.guess)
+        return None
+
+
+def is_machine_made(container_id: str) -> bool:
+    """Tell random ids (64 hexadecimal digits) from those that somebody chose, which are names."""
+    return _HEX_ID.fullmatch(container_id) is not None
+
+
+def short_id(container_id: str) -> str:
+    """Shorten an id of 64 hexadecimal digits to its first 12, as all engines print it; others stay whole."""
+    return container_id[:SHORT_ID_LENGTH] if is_machine_made(container_id) else container_id
+
+
+def _compiled(expression: str) -> re.Pattern[str]:
+    return re.compile(expression, re.DOTALL)  # a newline is a letter like any other in a cgroup's name
+
+
+def _any_of(expressions: Iterable[str]) -> re.Pattern[str]:
+    unnamed = [re.sub(r"\(\?P<\w+>", "(?:", expression) for expression in dict.fromkeys(expressions)]
+    return _compiled("|".join(f"(?:{expression})" for expression in unnamed) or r"(?!)")

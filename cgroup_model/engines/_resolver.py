@@ -1,0 +1,184 @@
+"""From a cgroup to the name people know it by: the path's pattern first, then the engines' files.
+
+Who may make a directory in a cgroup tree can give it any container's id. So the machine's files are asked only about
+cgroups that the machine's engines made: not about those inside of a container, and about those in a user's own slice
+only that user's files.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from cgroup_model.engines._details import Details, no_labels, text
+from cgroup_model.engines._files import Files, Unreadable, User, login
+from cgroup_model.engines._patterns import Kind, Match, is_machine_made, short_id
+from cgroup_model.engines._registry import ENGINES, Engine, container_path, match
+
+MOST_IDENTITIES: Final = 16_384
+FIRST_RETRY_SECONDS: Final = 2.0
+LAST_RETRY_SECONDS: Final = 64.0
+
+_OWNER: Final = re.compile(r"/user(?:-([0-9]{1,10})\.slice|@([0-9]{1,10})\.service)(?=/|\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a cgroup is to people. None is unknown, and ``problem`` says which file would have told."""
+
+    engine: str  # "" when no container system is known to have made the cgroup
+    id: str
+    name: str | None
+    short_id: str
+    pod: str | None = None
+    namespace: str | None = None
+    image: str | None = None
+    labels: Mapping[str, str] = field(default_factory=no_labels)
+    kind: Kind | None = None  # None together with engine ""
+    problem: str | None = None
+
+    @property
+    def helper(self) -> bool:
+        """True for cgroups that belong to an engine but hold no container."""
+        return self.kind is Kind.HELPER
+
+    @property
+    def title(self) -> str:
+        """The name, or the short id where no name is known."""
+        return self.name or self.short_id
+
+
+@dataclass(slots=True)
+class _Answer:
+    identity: Identity
+    retry_at: float | None  # None: final
+    wait_seconds: float = FIRST_RETRY_SECONDS
+
+
+class Resolver:
+    """Names of cgroups, each found once per (path, inode). Not for use by several threads at once."""
+
+    def __init__(
+        self,
+        fs_root: str = "/",
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        own_path: str = "/",
+        engines: tuple[Engine, ...] = ENGINES,
+    ) -> None:
+        """Read nothing yet.
+
+        ``fs_root`` stands for ``/`` in the names of engine files; ``clock`` gives seconds and never goes back.
+        ``own_path`` is our own cgroup. It matters inside of a container that sees the machine's paths (v1 without a
+        cgroup namespace), where the files at hand are that container's and so are the containers below it.
+        """
+        self._files = Files(fs_root, clock)
+        self._clock = clock
+        self._own_path = own_path
+        self._engines = engines
+        self._answers: OrderedDict[tuple[str, int], _Answer] = OrderedDict()
+
+    def identify(self, path: str, inode: int) -> Identity:
+        """Name a cgroup; another ``inode`` is another cgroup.
+
+        What the files do not know (yet: they appear shortly after the cgroup) is asked again after 2 seconds, then
+        after 4 and so on up to 64.
+        """
+        key = (path, inode)
+        known = self._answers.get(key)
+        if known is not None and (known.retry_at is None or self._clock() < known.retry_at):
+            self._answers.move_to_end(key)
+            return known.identity
+        wait = min(2 * known.wait_seconds, LAST_RETRY_SECONDS) if known else FIRST_RETRY_SECONDS
+        identity, final = self._resolve(path)
+        self._answers[key] = _Answer(identity, None if final else self._clock() + wait, wait)
+        self._answers.move_to_end(key)
+        if len(self._answers) > MOST_IDENTITIES:
+            self._answers.popitem(last=False)
+        return identity
+
+    def _resolve(self, path: str) -> tuple[Identity, bool]:
+        """Name a cgroup, and tell whether asking again is pointless."""
+        has_files = self._is_machines_own(path)
+        found = match(path) or (self._claimed(path) if has_files else None)
+        if found is None:
+            return Identity("", path, None, path.rpartition("/")[2] or path), not has_files
+        if found.helper or not has_files:
+            return _identity(found, Details(), None), True
+        details, problem = self._details(found, self._owner(path))
+        identity = _identity(found, details, problem)
+        return identity, identity.name is not None
+
+    def _is_machines_own(self, path: str) -> bool:
+        """Tell whether the files at hand can be about a cgroup: not when it is inside of somebody's container."""
+        outer = container_path(path.rpartition("/")[0])
+        return outer is None or f"{self._own_path}/".startswith(f"{outer}/")
+
+    def _owner(self, path: str) -> User | None:
+        """Find the user whose slice a cgroup is in; None for the machine's own (and root's)."""
+        found = _OWNER.search(path)
+        uid = int(found[1] or found[2]) if found else 0
+        if uid == 0:
+            return None
+        return self._login(uid) or User(uid, str(uid), "/nonexistent")
+
+    def _login(self, uid: int) -> User | None:
+        try:
+            return login(self._files, uid)
+        except Unreadable:
+            return None
+
+    def _claimed(self, path: str) -> Match | None:
+        for engine in self._engines:
+            try:
+                found = engine.claim(self._files, path) if engine.claim else None
+            except Unreadable:
+                continue  # whether that file concerns this cgroup cannot be known
+            if found is not None:
+                return found
+        return None
+
+    def _details(self, found: Match, user: User | None) -> tuple[Details, str | None]:
+        """Ask files until name and image are known; also the first file that could not be read, while there is no name.
+
+        The engine that the path names goes first. A random id means the same whichever engine's files know it.
+        """
+        details = Details()
+        problem: str | None = None
+        for engine in self._in_order(found):
+            try:
+                more = engine.look_up(self._files, found, user) if engine.look_up else None
+            except Unreadable as error:
+                problem = problem or text(str(error))
+                continue
+            details = details.completed_by(more) if more else details
+            if details.name and details.image:
+                break
+        return details, problem if details.name is None else None
+
+    def _in_order(self, found: Match) -> Iterator[Engine]:
+        own = [engine for engine in self._engines if engine.speaks_of(found.engine)]
+        yield from own
+        if found.kind is Kind.CONTAINER and is_machine_made(found.id):
+            yield from (engine for engine in self._engines if engine not in own)
+
+
+def _identity(found: Match, details: Details, problem: str | None) -> Identity:
+    # An id that somebody chose is a name.
+    name = details.name if is_machine_made(found.id) or found.kind is Kind.POD else details.name or text(found.id)
+    return Identity(
+        engine=(found.guess and details.engine) or found.engine,
+        id=found.id,
+        name=name,
+        short_id=short_id(found.id),
+        pod=details.pod,
+        namespace=details.namespace,
+        image=details.image,
+        labels=details.labels,
+        kind=found.kind,
+        problem=problem,
+    )

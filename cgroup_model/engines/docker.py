@@ -1,0 +1,47 @@
+"""Docker: `/docker/<id>` (cgroupfs driver) or `docker-<id>.scope` (systemd driver); below any `--cgroup-parent`.
+
+Names: `<data-root>/containers/<id>/config.v2.json`, written by dockerd (moby, container/container.go), mode 0600:
+`{"Name": "/web", "Config": {"Image": "nginx:1", "Labels": {"com.docker.compose.project": "shop"}}, ...}`.
+"""
+
+from __future__ import annotations
+
+from cgroup_model.engines._details import Details, member, string_labels, text
+from cgroup_model.engines._files import Files, User, parse_json
+from cgroup_model.engines._patterns import HEX_ID, Kind, Match, Pattern, Rank
+
+PATTERNS = (
+    Pattern("docker", rf"docker-{HEX_ID}\.scope"),
+    Pattern("docker", HEX_ID, parent="docker"),
+    # What an unfit systemd driver leaves as a plain name: "slice:prefix:id".
+    Pattern("docker", rf"[^/]*\.slice:docker:{HEX_ID}"),
+    # --cgroup-parent /anything, swarm, ECS (/ecs/<task>/<id>), containerd.service/cpuset/<id>: the id is all there is.
+    Pattern("docker", HEX_ID, kind=Kind.CONTAINER, rank=Rank.SHAPE, guess=True),
+)
+
+
+def look_up(files: Files, match: Match, user: User | None) -> Details | None:
+    """Read a container's name, image and labels. Raises `Unreadable`."""
+    config = files.json(f"{_data_root(files, user)}/containers/{match.id}/config.v2.json", user)
+    if config is None:
+        return None
+    labels = string_labels(member(config, "Config", "Labels"))
+    name = text(member(config, "Name"))
+    return Details(
+        # dockershim and cri-dockerd keep what Kubernetes says in labels; Docker's own name is made of it.
+        name=labels.get("io.kubernetes.container.name") or (name.removeprefix("/") if name else None),
+        image=text(member(config, "Config", "Image")),
+        pod=labels.get("io.kubernetes.pod.name"),
+        namespace=labels.get("io.kubernetes.pod.namespace"),
+        labels=labels,
+        engine="docker",
+    )
+
+
+def _data_root(files: Files, user: User | None) -> str:
+    """Find where dockerd keeps its state: daemon.json's `data-root` (`graph` before Docker 17.05), or the default."""
+    home = user.home if user else ""
+    settings = f"{home}/.config/docker/daemon.json" if user else "/etc/docker/daemon.json"
+    default = f"{home}/.local/share/docker" if user else "/var/lib/docker"
+    config = files.shared(settings, parse_json, user)
+    return text(member(config, "data-root")) or text(member(config, "graph")) or default
