@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Final, ParamSpec, Protocol, TypeVar, cast
 
 from cgroup_model.dialects import Dialect, Dirs, MemoryLevel, Quota, dialect_for
-from cgroup_model.effective import as_level, is_limited, memory_bounds, minimum, shown_cpus
+from cgroup_model.effective import ROOT_MEMORY, ROOT_QUOTA, as_level, is_limited, memory_bounds, minimum, shown_cpus
 from cgroup_model.hierarchy import Cgroup, Layout, Level, Tree
 from cgroup_model.host import HostFiles
 from cgroup_model.mounts import Mounts
@@ -20,6 +20,7 @@ from cgroup_model.parse import ParseError
 from cgroup_model.problems import Problems
 from cgroup_model.procfs import NoSuchTask
 from cgroup_model.snapshot import (
+    UNLIMITED,
     Core,
     Cpu,
     Cpuset,
@@ -104,10 +105,9 @@ class Collector:
         self._host = host
         self._history = history
         self._clock = clock
-        # Only v1 tells about limits of ancestors that no mount shows, and only in a costly file.
-        hierarchy = tree.mounts.for_controller("memory")
-        asks_for_unseen = hierarchy is not None and hierarchy.version == 1 and not tree.sees_root("memory")
-        self._kit = _Kit(source, _dialects(tree.mounts), policy or Policy(), self.problems, asks_for_unseen)
+        memory = tree.mounts.for_controller("memory")
+        tells_unseen = memory is not None and memory.version == 1
+        self._kit = _Kit(source, _dialects(tree.mounts), policy or Policy(), self.problems, tells_unseen)
 
     def snapshot(self, cgroup: Cgroup, needs: Need) -> Snapshot:
         """Read what ``needs`` asks for, each file once; raises `CgroupGone`."""
@@ -168,7 +168,7 @@ class _Kit:
     dialects: Mapping[str, Dialect]
     policy: Policy
     problems: Problems
-    asks_for_unseen: bool
+    tells_unseen: bool  # v1 alone knows the limit of ancestors that no mount shows, and only in a costly file
 
 
 @dataclass(slots=True)
@@ -223,26 +223,30 @@ class _Look:
         """Own counters with the effective limit, which an ancestor may set where the cgroup has no pids controller."""
         own = self._own("pids", self.kit.dialects["pids"].read_pids)
         read: Callable[[Source, Dirs], Limit] = self.kit.dialects["pids"].read_pids_max
-        levels: Iterator[tuple[str, Limit]] = self._each_level("pids", read, own.max if own is not None else None)
+        own_max: Limit = own.max if own is not None else None
+        levels: Iterator[tuple[str, Limit]] = self._each_level("pids", read, own_max, UNLIMITED)
         limit, origin = minimum(levels)
         if own is None and limit is None:
             return None
         return replace(own or Pids(), effective_max=limit, effective_max_origin=origin)
 
     def memory_bounds(self, memory: Memory | None) -> MemoryBounds:
-        own = None if memory is None or self.kit.asks_for_unseen else as_level(memory)
-        return memory_bounds(self._each_level("memory", self._memory_level, own))
+        own = None if memory is None or self._must_ask_for_unseen() else as_level(memory)
+        return memory_bounds(self._each_level("memory", self._memory_level, own, ROOT_MEMORY))
 
     def _memory_level(self, source: Source, dirs: Dirs) -> MemoryLevel:
         """Read a level; what could be reclaimed there matters only below a limit."""
         read = self.kit.dialects["memory"].read_memory_level
-        with_stat = self.kit.asks_for_unseen
+        with_stat = self._must_ask_for_unseen()
         level = read(source, dirs, with_stat=with_stat)
         return level if with_stat or not is_limited(level) else read(source, dirs, with_stat=True)
 
+    def _must_ask_for_unseen(self) -> bool:
+        return self.kit.tells_unseen and "memory" not in self.layout.whole
+
     def shown_cpus(self, cpu: Cpu | None, cpuset: Cpuset | None) -> ShownCpus:
         own = None if cpu is None or cpu.quota_usec is None else Quota(cpu.quota_usec, cpu.period_usec)
-        quotas = self._each_level("cpu", self.kit.dialects["cpu"].read_quota, own)
+        quotas = self._each_level("cpu", self.kit.dialects["cpu"].read_quota, own, ROOT_QUOTA)
         return shown_cpus(self._usable_cpus(cpuset), quotas, cut_to_quota=self.kit.policy.cpu_view == "quota")
 
     def _usable_cpus(self, own: Cpuset | None) -> tuple[int, ...]:
@@ -255,9 +259,12 @@ class _Look:
         return online
 
     def _each_level(
-        self, controller: str, read: Callable[[Source, Dirs], Part], own: Part | None
+        self, controller: str, read: Callable[[Source, Dirs], Part], own: Part | None, root: Part | None = None
     ) -> Iterator[tuple[str, Part]]:
-        """Yield (path, what is read there), innermost first; ``own`` is what is known of the innermost already."""
+        """Yield (path, what is read there), innermost first, without levels that cannot be read.
+
+        ``own`` is what is known of the innermost already, ``root`` what holds at the root if it is in sight.
+        """
         for level in self.layout.levels.get(controller, ()):
             key = (controller, level.directories[controller])
             if own is not None:
@@ -268,6 +275,8 @@ class _Look:
             found = self.levels[key]
             if found is not None:
                 yield level.path, cast("Part", found)
+        if root is not None and controller in self.layout.whole:
+            yield _ROOT, root
 
     def _level(self, controller: str, read: Callable[[Source, Dirs], Part], level: Level) -> Part | None:
         """Read one level; it may have no such files (the root) or be gone, which only matters for the innermost."""

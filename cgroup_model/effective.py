@@ -25,6 +25,11 @@ MemoryLevels = Iterable[tuple[str | None, MemoryLevel]]
 _QUOTA_NOISE = 1e-5  # CPUs; whoever set a quota of 2.0000001 meant 2
 
 
+ROOT_MEMORY = MemoryLevel(max=UNLIMITED, high=UNLIMITED, swap_max=UNLIMITED)
+ROOT_QUOTA = Quota(UNLIMITED)
+"""What the real root of a hierarchy allows: no kernel has limits there."""
+
+
 def minimum(
     limits: Iterable[tuple[str | None, Number | UnlimitedType | None]],
 ) -> tuple[Number | UnlimitedType | None, str | None]:

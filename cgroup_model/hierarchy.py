@@ -16,7 +16,6 @@ from cgroup_model.source import CgroupGone, Source
 
 __all__ = ["Cgroup", "Layout", "Level", "Tree", "escape_path", "unescape_path"]
 
-_ROOT_INODE: Final = 1  # of the real root of any hierarchy: kernfs numbers from 1 (fs/kernfs/dir.c)
 _MOST_CACHED: Final = 16384  # cgroups; everything that is cached can be found again
 
 
@@ -96,14 +95,6 @@ class Tree:
                 self._layouts.clear()
             self._layouts[cgroup] = layout
         return layout
-
-    def sees_root(self, controller: str) -> bool:
-        """Tell whether the root of this controller's hierarchy is mounted, so that no ancestor is out of sight."""
-        hierarchy = self.mounts.for_controller(controller)
-        try:
-            return hierarchy is not None and os.stat(hierarchy.mountpoint).st_ino == _ROOT_INODE
-        except OSError:
-            return False
 
     def forget(self, path: str) -> None:
         """Drop what is cached of a cgroup that is gone, its descriptors included."""

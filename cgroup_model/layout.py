@@ -11,9 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from cgroup_model.mounts import CANONICAL_NAMES, Hierarchy, Mounts, OutOfSight
 from cgroup_model.parse import CgroupLine
+
+_ROOT_INODE: Final = 1  # of the real root of any hierarchy: kernfs numbers from 1 (fs/kernfs/dir.c)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ class Layout:
     """Where a cgroup's files are; worked out once per cgroup, so that a hot snapshot does no path work."""
 
     directories: Mapping[str, str]  # controller -> directory, of controllers that count this cgroup by itself
-    levels: Mapping[str, tuple[Level, ...]]  # controller -> where its limits are set, innermost first, up to the mount
+    levels: Mapping[str, tuple[Level, ...]]  # controller -> the cgroup and its ancestors, innermost first
+    whole: frozenset[str]  # controllers of which all ancestors are in sight; their levels end below the root
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Served:
 
     hierarchy: Hierarchy
     controllers: tuple[str, ...]
+    shows_root: bool  # the mount point is the real root of the hierarchy, no ancestor is out of sight
 
 
 def served_by(mounts: Mounts) -> tuple[Served, ...]:
@@ -61,22 +66,29 @@ def served_by(mounts: Mounts) -> tuple[Served, ...]:
         hierarchy = mounts.for_controller(name)
         if hierarchy is not None:
             groups.setdefault(hierarchy, []).append(name)
-    return tuple(Served(hierarchy, tuple(controllers)) for hierarchy, controllers in groups.items())
+    return tuple(Served(hierarchy, tuple(names), _shows_root(hierarchy)) for hierarchy, names in groups.items())
 
 
 def lay_out(cgroup: Cgroup, hierarchies: Iterable[Served]) -> Layout:
-    """Work out where a cgroup's files are; no I/O."""
+    """Work out where a cgroup's files are; no I/O.
+
+    The real root is no level: nothing can be limited there, and hardly anything read.
+    """
     directories: dict[str, str] = {}
     levels: dict[str, tuple[Level, ...]] = {}
+    whole: set[str] = set()
     for served in hierarchies:
         for controller in served.controllers:
             if controller not in cgroup.paths:
                 continue
             lineage = upwards(served.hierarchy, cgroup.paths[controller])
-            levels[controller] = tuple(Level(path, {controller: directory}) for path, directory in lineage)
             if cgroup.has_own(controller):
                 directories[controller] = lineage[0][1]
-    return Layout(directories, levels)
+            if served.shows_root:
+                whole.add(controller)
+                lineage.pop()
+            levels[controller] = tuple(Level(path, {controller: directory}) for path, directory in lineage)
+    return Layout(directories, levels, frozenset(whole))
 
 
 def path_in(hierarchy: Hierarchy, lines: Iterable[CgroupLine]) -> str | None:
@@ -108,6 +120,13 @@ def upwards(hierarchy: Hierarchy, path: str) -> list[tuple[str, str]]:
         directory = directory[: directory.rindex("/")]
         found.append((hierarchy.path(directory), directory))
     return found
+
+
+def _shows_root(hierarchy: Hierarchy) -> bool:
+    try:
+        return os.stat(hierarchy.mountpoint).st_ino == _ROOT_INODE
+    except OSError:
+        return False
 
 
 def _is_above(path: str, other: str) -> bool:
