@@ -15,7 +15,7 @@ PERIOD_SECONDS = 5.0
 
 _FIXED_1 = 1 << 11
 _EXPONENTS = (1884, 2014, 2037)  # 1/exp(5s/1min), 1/exp(5s/5min), 1/exp(5s/15min) in fixed point
-_LONGEST_GAP = 720  # periods; an hour of the same answer is as good as for ever for the 15 minute average
+_LONGEST_GAP = 5000  # periods, seven hours: by then every average has forgotten what it was
 
 
 def calc_load(load: int, exponent: int, active: int) -> int:

@@ -35,6 +35,7 @@ from procfs_fuse.views import View
 
 _INDEX_MASK = (1 << INDEX_BITS) - 1
 _SECOND_NS = 1_000_000_000
+_NAME_VALID_NS = 10_000_000  # of a container
 _STATIC_VALID_NS = 60 * _SECOND_NS  # names inside a container's tree never change
 _MOST_KEPT_BYTES = 16 << 20  # content of open handles; beyond it the oldest is rendered anew when read on
 
@@ -110,8 +111,10 @@ class _FileSystem:
     def _lookup_container(self, name: bytes) -> Attr:
         cgroup = self._containers.find(os.fsdecode(name))
         slot = self._containers.slots.slot_of(cgroup)
-        # Valid for no time: the next path walk asks again, so a container that is gone has no name any more.
-        return self._directory(slot << INDEX_BITS | ROOT_INDEX, 0o555, self._started_ns, entry_valid_ns=0)
+        # Valid for a moment only: a container that is gone soon has no name any more.
+        return self._directory(
+            slot << INDEX_BITS | ROOT_INDEX, 0o555, self._started_ns, entry_valid_ns=_NAME_VALID_NS
+        )
 
     def _list_containers(self) -> list[Entry]:
         slot_of = self._containers.slots.slot_of
