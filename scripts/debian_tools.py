@@ -151,7 +151,8 @@ class DebianTools:
     @contextmanager
     def _ready(self) -> Iterator[None]:
         """Hold the cache's lock, with apt's lists present."""
-        missing = [program for program in ("apt-get", "dpkg") if not shutil.which(program)]
+        path = self._environ.get("PATH")
+        missing = [program for program in ("apt-get", "dpkg") if not shutil.which(program, path=path)]
         if missing:
             raise Unavailable(f"packages cannot be fetched: {' and '.join(missing)} not found (not a Debian?)")
         self._cache.mkdir(parents=True, exist_ok=True)
