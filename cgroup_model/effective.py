@@ -22,7 +22,7 @@ Number = TypeVar("Number", int, float)
 MemoryLevels = Iterable[tuple[str | None, MemoryLevel]]
 """(path, level), innermost first; the path None stands for ancestors that are out of sight."""
 
-_QUOTA_NOISE = 1e-5  # CPUs; whoever set a quota of 2.0000001 meant 2
+_QUOTA_NOISE = 5e-7  # CPUs; half of the smallest step, 1 us in the longest period, 1 s: 2.0000001 was meant to be 2
 
 
 ROOT_MEMORY = MemoryLevel(max=UNLIMITED, high=UNLIMITED, swap_max=UNLIMITED)
@@ -82,12 +82,12 @@ def memory_bounds(levels: MemoryLevels) -> MemoryBounds:
         max_origin=max_origin,
         high=high,
         high_origin=high_origin,
-        free=_least(levels, lambda level: _left(level.max, level.current)),
-        available=_least(levels, lambda level: _available(level, level.active_file)),
-        available_working_set=_least(levels, lambda level: _available(level, 0)),
+        free=_least(levels, lambda level: _left(level.max, level.current), maximum),
+        available=_least(levels, lambda level: _available(level, level.active_file), maximum, high),
+        available_working_set=_least(levels, lambda level: _available(level, 0), maximum, high),
         swap_max=swap_max,
         swap_max_origin=swap_max_origin,
-        swap_free=_least(levels, lambda level: _left(level.swap_max, level.swap_current)),
+        swap_free=_least(levels, lambda level: _left(level.swap_max, level.swap_current), swap_max),
     )
 
 
@@ -109,8 +109,10 @@ def _unseen(levels: MemoryLevels) -> list[tuple[str | None, MemoryLevel]]:
     ]
 
 
-def _least(levels: MemoryLevels, amount: Callable[[MemoryLevel], int | None]) -> int | None:
-    return min((left for _path, level in levels if (left := amount(level)) is not None), default=None)
+def _least(levels: MemoryLevels, amount: Callable[[MemoryLevel], int | None], *limits: Limit) -> int | None:
+    """Return the smallest amount of all levels, above no limit even where the usage at that limit is unknown."""
+    least = min((left for _path, level in levels if (left := amount(level)) is not None), default=None)
+    return least if least is None else min([least, *(limit for limit in limits if isinstance(limit, int))])
 
 
 def _left(limit: Limit, current: int | None) -> int | None:
