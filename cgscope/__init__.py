@@ -1,0 +1,1 @@
+"""What the command lines of all tools share: quantities, errors as one line, suggestions, colour."""

@@ -1,0 +1,75 @@
+"""Binding files of a container's own tree over the paths where its programs look for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from procfs_fuse import syscalls
+
+WRITABLE: Final = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+"""Restrictions of a bind that may be written to."""
+READ_ONLY: Final = WRITABLE | syscalls.MS_RDONLY
+DEVICE: Final = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
+
+_TAKE_TRIGGERS: Final = "proc/pressure/"  # programs write to these files to be woken (Documentation/accounting/psi.rst)
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Show ``source`` at ``target``; ``flags`` are restrictions as mount(2) has them."""
+
+    source: str
+    target: str
+    flags: int = READ_ONLY
+
+
+def of_container(tree: str) -> list[Binding]:
+    """A binding for every file below ``tree``, the directory that a mount shows for one container."""
+    return [
+        Binding(os.path.join(tree, path), f"/{path}", WRITABLE if path.startswith(_TAKE_TRIGGERS) else READ_ONLY)
+        for path in sorted(_files(tree, ""))
+    ]
+
+
+def _files(tree: str, below: str) -> Iterator[str]:
+    with os.scandir(os.path.join(tree, below)) as entries:
+        for entry in entries:
+            path = f"{below}{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                yield from _files(tree, f"{path}/")
+            else:  # a file of this mount, or a link to one of the other mount
+                yield path
+
+
+class Bound:
+    """Sources opened now, to be bound later: after pivot_root their paths lead nowhere."""
+
+    def __init__(self, bindings: Iterable[Binding]) -> None:
+        self._opened = [(os.open(one.source, os.O_PATH | os.O_CLOEXEC), one) for one in bindings]
+
+    def apply(self) -> None:
+        """Bind each source over its target in the caller's mount namespace, and close it.
+
+        A target that this kernel does not have is left out. Needs a ``/proc`` of the caller's pid namespace.
+        """
+        for descriptor, binding in self._opened:
+            try:
+                bind(f"/proc/self/fd/{descriptor}", binding.target, binding.flags)
+            except FileNotFoundError:
+                continue
+            finally:
+                os.close(descriptor)
+        self._opened.clear()
+
+
+def bind(source: str, target: str, flags: int = READ_ONLY) -> None:
+    """Bind ``source`` over ``target`` with these restrictions: a bind takes none, only a remount of it does."""
+    syscalls.mount(source, target, flags=syscalls.MS_BIND)
+    try:
+        syscalls.mount("", target, flags=syscalls.MS_REMOUNT | syscalls.MS_BIND | flags)
+    except OSError:
+        syscalls.umount(target, syscalls.MNT_DETACH)  # never leave an unrestricted one behind
+        raise

@@ -1,0 +1,80 @@
+"""The command ``procfs-fuse``: one module of this package for each of its commands.
+
+A command's module has ``EXAMPLES`` (for its --help), ``add_arguments(parser)`` and ``run(arguments) -> exit code``.
+It is imported only when it is called: launching a container should not wait for the server's code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from cgscope.arguments import Parser
+from cgscope.errors import UsageError, guarded
+from cgscope.suggest import did_you_mean
+
+PROGRAM: Final = "procfs-fuse"
+COMMANDS: Final = {
+    "mount": "serve the virtual files at a mount point",
+    "umount": "stop serving, and clean up after a server that died",
+    "status": "show what is mounted and how it is doing",
+    "show": "print one virtual file of one container, without any mount",
+    "run": "run a command in a container of its own that sees its limits",
+}
+
+_EPILOG: Final = """\
+examples:
+  procfs-fuse run --memory 256M --cpus 1 -- free -m
+  procfs-fuse mount && docker run -m 256m -v /var/lib/procfs-fuse/proc/meminfo:/proc/meminfo:ro IMAGE free -m
+
+Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong usage; `run` has those of its command.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (default: the process's own); returns the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = words[0] if words and words[0] in COMMANDS else None
+    return guarded(f"{PROGRAM} {command}" if command else PROGRAM, lambda: _dispatch(command, words))
+
+
+def _dispatch(command: str | None, words: list[str]) -> int:
+    if command is None:
+        _top_level(words)
+        return 0
+    module = importlib.import_module(f"{__name__}.{command}")
+    parser = Parser(prog=f"{PROGRAM} {command}", description=_sentence(command), epilog=module.EXAMPLES)
+    module.add_arguments(parser)
+    code: int = module.run(parser.parse_args(words[1:]))
+    return code
+
+
+def _top_level(words: list[str]) -> None:
+    listing = "".join(f"  {name:<8} {text}\n" for name, text in COMMANDS.items())
+    about = f"A /proc that tells containers the truth about themselves.\n\ncommands:\n{listing}"
+    parser = Parser(prog=PROGRAM, usage=f"{PROGRAM} COMMAND [OPTION…]", description=about, epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=_version())
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    wanted = parser.parse_args(words).command
+    if wanted is None:
+        raise UsageError("which command?", f"one of {', '.join(COMMANDS)}; see {PROGRAM} --help")
+    advice = did_you_mean(wanted, COMMANDS) or f"one of {', '.join(COMMANDS)}"
+    raise UsageError(f"there is no command {wanted!r}", advice)
+
+
+def _sentence(command: str) -> str:
+    text = COMMANDS[command]
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _version() -> str:
+    from importlib import metadata  # noqa: PLC0415 - slow, and rarely asked for
+
+    try:
+        return f"{PROGRAM} {metadata.version('cgscope')}"
+    except metadata.PackageNotFoundError:
+        return f"{PROGRAM} (not installed)"

@@ -1,0 +1,132 @@
+"""``procfs-fuse mount``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+from collections.abc import Callable
+from typing import Final
+
+from cgroup_model.snapshot import Policy
+from cgscope.arguments import value
+from cgscope.errors import Failure, explain
+from procfs_fuse import background, mountpoint
+from procfs_fuse.cli._common import add_state_dir, need_root
+from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Registry, private_directory
+from procfs_fuse.transport import mounting
+
+EXAMPLES: Final = """\
+examples:
+  procfs-fuse mount                                   at /var/lib/procfs-fuse, in the background
+  procfs-fuse mount --foreground --ttl 0 /mnt/procfs  log to standard error; every read is fresh
+"""
+_MOST_TTL_MS: Final = 60_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("directory", metavar="DIR", nargs="?", help=f"mount point (default: {DEFAULT_MOUNTPOINT})")
+    parser.add_argument("--foreground", action="store_true", help="serve in this process; SIGTERM or Ctrl-C unmounts")
+    parser.add_argument(
+        "--ttl",
+        metavar="MS",
+        type=value(_ttl),
+        default=10,
+        help="age that a cached file may have (default: 10 ms; 0: none)",
+    )
+    parser.add_argument(
+        "--transport", choices=["kernel"], default="kernel", help="how requests reach us (default: kernel)"
+    )
+    parser.add_argument(
+        "--cpu-view",
+        choices=["quota", "cpuset"],
+        default="quota",
+        help="CPUs shown: cut to the quota (default), or not",
+    )
+    parser.add_argument(
+        "--available",
+        choices=["kernel", "working-set"],
+        default="kernel",
+        help="MemAvailable: with all file cache that the kernel could drop (default), or without active file cache",
+    )
+    parser.add_argument("--pid-max", choices=["pids", "host"], default="pids", help="pid_max: from pids.max (default)")
+    parser.add_argument(
+        "--throttled-as-steal", action="store_true", help="show time waiting for quota as steal time in /proc/stat"
+    )
+    add_state_dir(parser)
+    parser.add_argument("--automatic", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--ready-fd", type=int, default=None, help=argparse.SUPPRESS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Mount, here or in the background."""
+    if arguments.ready_fd is None:
+        return _mount(arguments, lambda: None)
+    try:
+        return _mount(arguments, lambda: background.announce_ready(arguments.ready_fd))
+    except OSError as error:
+        background.announce_failure(arguments.ready_fd, Failure(explain(error)))
+        raise
+    except Failure as failure:
+        background.announce_failure(arguments.ready_fd, failure)
+        raise
+
+
+def _mount(arguments: argparse.Namespace, on_ready: Callable[[], None]) -> int:
+    need_root("mount")
+    os.close(mounting.open_device())
+    registry = Registry(arguments.state_dir)
+    place = _place(arguments.directory, registry)
+    directory = registry.directory_for(place)
+    if arguments.foreground:
+        _serve(arguments, place, directory, on_ready)
+        return 0
+    private_directory(registry.base)
+    background.start(_words(arguments, place, registry), os.path.join(private_directory(directory), "log"))
+    instance = registry.select(place)
+    background.probe(instance)
+    return 0
+
+
+def _place(wanted: str | None, registry: Registry) -> str:
+    """The mount point, checked; what a dead server left on it is cleared away."""
+    if wanted is None:
+        wanted = DEFAULT_MOUNTPOINT
+        os.makedirs(wanted, exist_ok=True)
+    before = registry.find(wanted)
+    if before is not None:
+        if before.alive:
+            raise Failure(
+                f"{before.mountpoint} is already mounted by procfs-fuse, process {before.pid}",
+                "stop it first: procfs-fuse umount",
+            )
+        mountpoint.clear(before.directory, before.mountpoint)
+    return mountpoint.check(wanted)
+
+
+def _serve(arguments: argparse.Namespace, place: str, directory: str, on_ready: Callable[[], None]) -> None:
+    from procfs_fuse import daemon  # noqa: PLC0415 - the whole server, which the background case does not need here
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    policy = Policy(
+        cpu_view=arguments.cpu_view,
+        available=arguments.available,
+        pid_max=arguments.pid_max,
+        throttled_as_steal=arguments.throttled_as_steal,
+    )
+    daemon.serve(daemon.Settings(place, directory, arguments.ttl, policy, arguments.automatic), on_ready)
+
+
+def _words(arguments: argparse.Namespace, place: str, registry: Registry) -> list[str]:
+    """The command line of the process in the background."""
+    words = ["--state-dir", registry.base, "--ttl", str(arguments.ttl), "--transport", arguments.transport]
+    words += ["--cpu-view", arguments.cpu_view, "--available", arguments.available, "--pid-max", arguments.pid_max]
+    words += ["--throttled-as-steal"] if arguments.throttled_as_steal else []
+    return [*words, "--", place]
+
+
+def _ttl(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text[:9]) > _MOST_TTL_MS:
+        raise ValueError(f"{text!r} is not a number of milliseconds from 0 to {_MOST_TTL_MS}")
+    return int(text)

@@ -1,0 +1,98 @@
+"""``procfs-fuse status``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from cgscope.errors import Failure, printable
+from cgscope.quantities import format_duration
+from cgscope.terminal import columns, paint, wants_colour
+from procfs_fuse.cli._common import add_mount, add_state_dir, need_root
+from procfs_fuse.control_socket import ask
+from procfs_fuse.instances import Instance, Registry, known
+
+EXAMPLES: Final = """\
+examples:
+  procfs-fuse status
+  procfs-fuse status --json | jq '.instances[].fallbacks'
+
+Fallbacks are answers that could not be computed: the container's last good value, or the host's, was shown instead.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--json", action="store_true", help='print everything as one JSON object: {"instances": […]}')
+    add_mount(parser)
+    add_state_dir(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the state of all instances, or of one."""
+    need_root("ask the server")
+    registry = Registry(arguments.state_dir)
+    instances = registry.recorded()
+    if arguments.mount is not None:
+        wanted = registry.find(arguments.mount)
+        if wanted is None:
+            raise Failure(f"nothing of ours is mounted at {arguments.mount}", known(registry.alive()))
+        instances = [wanted]
+    reports = [report(instance) for instance in instances]
+    if arguments.json:
+        print(json.dumps({"instances": reports}, indent=2))
+    else:
+        sys.stdout.write(text(reports, colour=wants_colour(sys.stdout)))
+    return 0
+
+
+def report(instance: Instance) -> dict[str, Any]:
+    """All that is known about an instance; ``state`` is serving, dead or silent."""
+    basics: dict[str, Any] = {
+        "mountpoint": instance.mountpoint,
+        "state_dir": instance.directory,
+        "pid": instance.pid,
+        "automatic": instance.automatic,
+    }
+    if not instance.alive:
+        return {**basics, "state": "dead"}
+    try:
+        return {**basics, "state": "serving", **ask(instance.control, "status")}
+    except Failure as failure:
+        return {**basics, "state": "silent", "problem": str(failure)}
+
+
+def text(reports: list[dict[str, Any]], *, colour: bool) -> str:
+    """The same for people."""
+    if not reports:
+        return "No procfs-fuse is mounted. Start one with: procfs-fuse mount\n"
+    return "\n".join("".join(_paragraph(one, colour=colour)) for one in reports)
+
+
+def _paragraph(one: Mapping[str, Any], *, colour: bool) -> Iterator[str]:
+    style = {"serving": "green", "dead": "red"}.get(one["state"], "yellow")
+    yield f"{printable(one['mountpoint'])}  {paint(one['state'], style, colour=colour)}\n"
+    yield columns([("  process", str(one["pid"]) + (" (automatic)" if one["automatic"] else "")), *_rows(one)])
+    if one["state"] == "dead":
+        yield f"  Clean up with: procfs-fuse umount {printable(one['mountpoint'])}\n"
+    for title, rows in (("fallbacks", one.get("fallbacks")), ("unreadable", one.get("unreadable"))):
+        if rows:
+            yield f"  {title}\n"
+            yield columns(
+                [(f"    {row.get('file', row.get('part'))}", str(row["count"]), row["reason"]) for row in rows]
+            )
+
+
+def _rows(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "problem" in one:
+        yield "  problem", printable(one["problem"])
+    if one["state"] != "serving":
+        return
+    yield "  up", format_duration(one["uptime_seconds"])
+    yield "  cgroups", one["world"]
+    yield "  containers", str(one["containers"])
+    yield "  requests", ", ".join(f"{count} {name}" for name, count in one["requests"].items())
+    yield "  errors", ", ".join(f"{count} {name}" for name, count in one["errors"].items()) or "none"

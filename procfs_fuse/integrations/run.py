@@ -1,0 +1,137 @@
+"""``procfs-fuse run``: a command in a container of its own, with its virtual files, and nothing left afterwards.
+
+The launcher stays outside: it makes the cgroup, forks the container's first process into new namespaces, passes
+signals on, and cleans up; a janitor does the last if the launcher is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from cgroup_model import control
+from cgroup_model.control import ControlError, Limits
+from cgroup_model.mounts import Mounts, OutOfSight, discover_mounts
+from cgscope.errors import Failure
+from procfs_fuse import bindings, syscalls
+from procfs_fuse.instances import Registry
+from procfs_fuse.launcher import cgroups, child, supervisor
+from procfs_fuse.launcher.container import PARENT_CGROUP, Container, new_id
+from procfs_fuse.launcher.janitor import Janitor
+from procfs_fuse.launcher.lease import Lease, acquire
+from procfs_fuse.launcher.records import Records
+
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+_MOST_ANSWER_BYTES: Final = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for."""
+
+    command: tuple[str, ...]
+    limits: Limits = field(default_factory=Limits)
+    name: str | None = None
+    rootfs: str | None = None
+    user: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    hostname: str | None = None
+    mountpoint: str | None = None  # of the instance to use
+
+
+def run(request: Request, registry: Registry) -> int:
+    """Run the container to its end; returns its exit code. Raises Failure when it could not be started."""
+    supervisor.interrupt_on(_STOPPING)
+    try:
+        return _run(request, registry)
+    except (ControlError, OutOfSight) as error:
+        raise Failure(str(error)) from error
+    except supervisor.Interrupted as interrupted:
+        return interrupted.code
+
+
+def _run(request: Request, registry: Registry) -> int:
+    mounts = discover_mounts()
+    records = Records(registry.base)
+    for leftover in records.leftovers():
+        cgroups.destroy(mounts, f"{PARENT_CGROUP}/{leftover.id}")
+        leftover.remove()
+    container = _container(request, mounts)
+    with ExitStack() as last, ExitStack() as undo:
+        record = records.take(container.id)
+        undo.callback(record.remove)
+        lease = acquire(registry, request.mountpoint)
+        undo.callback(lease.release)
+        undo.callback(cgroups.destroy, mounts, container.cgroup)
+        undo.callback(supervisor.block)  # a second signal must not interrupt the cleaning
+        janitor = Janitor(undo.close, [record.descriptor, *lease.descriptors])
+        last.callback(janitor.dismiss)
+        cgroups.make(mounts, container.cgroup, request.limits)
+        return _launch(_with_files(container, lease), janitor)
+
+
+def _container(request: Request, mounts: Mounts) -> Container:
+    container_id = request.name or new_id()
+    default_hostname = container_id if request.rootfs or request.name else None
+    return Container(
+        id=container_id,
+        command=request.command,
+        mounts=mounts,
+        rootfs=request.rootfs,
+        user=request.user,
+        environment=request.environment,
+        hostname=request.hostname or default_hostname,
+    )
+
+
+def _with_files(container: Container, lease: Lease) -> Container:
+    files = bindings.of_container(lease.tree(container))
+    instance = lease.instance
+    return replace(container, files=tuple(files), hidden=(instance.containers, instance.mountpoint))
+
+
+def _launch(container: Container, janitor: Janitor) -> int:
+    terminal = supervisor.Terminal()
+    ours, theirs = socket.socketpair()
+    syscalls.unshare(syscalls.CLONE_NEWPID)  # for children: the next one is pid 1 of the new namespace
+    mask = supervisor.block()
+    pid = os.fork()
+    if pid == 0:
+        os.close(janitor.descriptor)
+        ours.close()
+        child.start(container, theirs, mask)
+    theirs.close()
+    try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _hand_over(container, pid, ours)
+        supervisor.block()
+        return supervisor.wait(pid)
+    finally:
+        supervisor.block()
+        supervisor.kill(pid)
+        terminal.restore()
+
+
+def _hand_over(container: Container, pid: int, channel: socket.socket) -> None:
+    """See the child through until it has become the command; raises Failure with its reason when it cannot."""
+    with channel, channel.makefile("rb") as answers:
+        _check(answers.readline(_MOST_ANSWER_BYTES))
+        control.add_process(container.mounts, container.cgroup, pid)
+        channel.sendall(b".")
+        if answer := answers.readline(_MOST_ANSWER_BYTES):  # else the end of file: exec closed it
+            _check(answer)
+
+
+def _check(answer: bytes) -> None:
+    if answer == child.PREPARED:
+        return
+    if not answer:
+        raise Failure("the container's first process was killed while it was being set up")
+    failure = json.loads(answer)
+    raise Failure(failure["message"], failure["advice"], code=failure["code"])

@@ -1,0 +1,1 @@
+"""A small container launcher: the parts that `procfs_fuse.integrations.run` puts together."""
