@@ -104,7 +104,8 @@ class Callers:
 
     def _cgroup_namespace_root(self, pid: int) -> str | None:
         """Path of the root of a process's cgroup namespace: what remains of its path as we see it without its path
-        as it sees it."""
+        as it sees it.
+        """
         inside = self._path_seen_from_inside(pid)
         path = self._tree.cgroup_of_pid(pid).path
         if inside is None or inside.startswith("/.."):

@@ -78,7 +78,11 @@ class CpuClock:
             _charge_each(visible, shown.physical, use.per_cpu, before.per_cpu, rest)
         self._share(visible, rest)
         self._before = _Use(
-            (max(use.total[0], before.total[0]), max(use.total[1], before.total[1]), max(use.total[2], before.total[2])),
+            (
+                max(use.total[0], before.total[0]),
+                max(use.total[1], before.total[1]),
+                max(use.total[2], before.total[2]),
+            ),
             use.per_cpu,
         )
 

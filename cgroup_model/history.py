@@ -192,8 +192,9 @@ class History:
 
 
 def start_of(proc: Proc, processes: Iterable[int], belongs: Callable[[int], bool]) -> float | None:
-    """When a container started: with the init of its pid namespace, if that is one of its own processes, else with
-    the oldest process that is left. Seconds of CLOCK_BOOTTIME; None without processes.
+    """When a container started, in seconds of CLOCK_BOOTTIME; None without processes.
+
+    That is with the init of its pid namespace, if that is one of its own processes, else with the oldest that is left.
     """
     starts: dict[int, float] = {}
     for pid in processes:

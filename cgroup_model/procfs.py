@@ -13,6 +13,7 @@ import errno
 import fcntl
 import os
 from dataclasses import dataclass
+from typing import Self
 
 # include/uapi/linux/nsfs.h: _IOR(0xb7, nr, int); since Linux 6.11 ("nsfs: add pid translation ioctls").
 _NS_GET_TGID_FROM_PIDNS = 0x8004B707
@@ -21,7 +22,7 @@ _NS_GET_PID_IN_PIDNS = 0x8004B708
 _STAT_BYTES = 2048  # a stat line is under 600 bytes, the task's name at most 64 of them
 
 
-class NoSuchTask(Exception):  # noqa: N818 - a finding, like CgroupGone, not a failure
+class NoSuchTask(Exception):
     """The task ended before it could be read."""
 
 
@@ -125,7 +126,7 @@ class PidNamespace:
         self._proc = proc
         self._fd = fd
 
-    def __enter__(self) -> PidNamespace:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -112,9 +112,7 @@ class _FileSystem:
         cgroup = self._containers.find(os.fsdecode(name))
         slot = self._containers.slots.slot_of(cgroup)
         # Valid for a moment only: a container that is gone soon has no name any more.
-        return self._directory(
-            slot << INDEX_BITS | ROOT_INDEX, 0o555, self._started_ns, entry_valid_ns=_NAME_VALID_NS
-        )
+        return self._directory(slot << INDEX_BITS | ROOT_INDEX, 0o555, self._started_ns, entry_valid_ns=_NAME_VALID_NS)
 
     def _list_containers(self) -> list[Entry]:
         slot_of = self._containers.slots.slot_of
@@ -314,9 +312,7 @@ class CachedFileSystem(_FileSystem):
             length = len(self.readlink(node))
             return Attr(node, stat.S_IFLNK | 0o777, length, self._started_ns, _STATIC_VALID_NS, _STATIC_VALID_NS)
         generation = self._generation(node, item.view)
-        return Attr(
-            node, item.mode, len(generation.content), generation.mtime_ns, self._ttl_ns, _STATIC_VALID_NS
-        )
+        return Attr(node, item.mode, len(generation.content), generation.mtime_ns, self._ttl_ns, _STATIC_VALID_NS)
 
     def readlink(self, node: int) -> bytes:
         """The same file on the open file system."""

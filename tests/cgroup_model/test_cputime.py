@@ -139,7 +139,7 @@ def test_no_field_of_any_line_ever_falls(history: list[Step]) -> None:
         user = step.user if step.counter_falls else user + step.user
         system = step.system if step.counter_falls else system + step.system
         usable = max(step.count, step.usable)
-        per_cpu = {number: (user // usable, system // usable) for number in range(usable)} if step.per_cpu else None
+        per_cpu = dict.fromkeys(range(usable), (user // usable, system // usable)) if step.per_cpu else None
         cpu = Cpu(user_usec=user, system_usec=system, nice_usec=step.nice, per_cpu_usec=per_cpu)
         times = clock.update(age, cpu, shown(step.count, usable))
         assert len(times.cpus) == step.count
