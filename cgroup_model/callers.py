@@ -103,9 +103,7 @@ class Callers:
         return path if path not in ("", "/") else None
 
     def _cgroup_namespace_root(self, pid: int) -> str | None:
-        """Path of the root of a process's cgroup namespace: what remains of its path as we see it without its path
-        as it sees it.
-        """
+        """Path of the root of a process's cgroup namespace: its path as we see it, less its path as it sees it."""
         inside = self._path_seen_from_inside(pid)
         path = self._tree.cgroup_of_pid(pid).path
         if inside is None or inside.startswith("/.."):
