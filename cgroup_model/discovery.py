@@ -90,6 +90,7 @@ class Discovery:
         self._inotify = _open_inotify()
         self._watched: dict[int, str] = {}  # watch -> directory
         self._found: set[str] = set()
+        self._warned = False
         self.is_live = False
         """True while every directory is watched; otherwise only `refresh` sees all changes."""
 
@@ -106,9 +107,10 @@ class Discovery:
         """Look at everything again; True when the set of containers changed."""
         before, self._found = self._found, set()
         self._watched = {}  # all that exist are found again under the same number
-        was_live, self.is_live = self.is_live, self._inotify is not None
+        self.is_live = self._inotify is not None
         self._scan(self._hierarchy.mountpoint)
-        if was_live and not self.is_live:
+        if self._inotify is not None and not self.is_live and not self._warned:
+            self._warned = True
             _log.warning("not every cgroup can be watched (see fs.inotify.max_user_watches): rescans only")
         for path in before - self._found:
             self._removed(path)
