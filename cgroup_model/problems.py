@@ -35,8 +35,9 @@ class Problems(Counter[tuple[str, str]]):
             self._logged.clear()
         self._logged.add((path, part, reason))
         # A kernel without a feature is no fault, anything else is worth a look. Paths may hold anything: quoted.
+        detail = "" if isinstance(error, Missing) else f" ({error})"
         level = logging.INFO if isinstance(error, Missing) else logging.WARNING
-        _log.log(level, "%s of cgroup %r is unknown: %s (%s)", part, path, reason, error)
+        _log.log(level, "%s of cgroup %r is unknown: %s%s", part, path, reason, detail)
 
 
 def _reason(error: Forgivable) -> str:
