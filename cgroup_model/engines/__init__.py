@@ -3,8 +3,9 @@
 Every module here whose name does not begin with ``_`` is one container system, found by discovery. It has
 
 * ``PATTERNS``: rows of `Pattern`, how its cgroups are called; a system that keeps no files needs nothing else;
-* ``look_up(files, match, user) -> Details | None``, optional: what its files say about a container. ``user`` is set
-  when the cgroup is in a user's own slice: then only that user's files count. Raises `Unreadable`;
+* ``look_up(files, match, user) -> Details | None``, optional: what its files say about a container, perhaps of another
+  engine (random ids are looked up everywhere). ``user`` is set when the cgroup is in a user's own slice: then only that
+  user's files count. Raises `Unreadable`;
 * ``claim(files, path) -> Match | None``, optional: its files know a path that no pattern can. Raises `Unreadable`.
 """
 

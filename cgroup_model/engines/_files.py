@@ -179,16 +179,16 @@ def parse_json(data: bytes, path: str) -> Any:  # noqa: ANN401 - a document may 
     """Parse JSON. Raises `Unreadable` for what is none, and for what is nested beyond reason."""
     try:
         return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(path, f"not JSON ({type(error).__name__})") from None
+    except (ValueError, RecursionError):
+        raise Unreadable(path, "not valid JSON") from None
 
 
 def parse_toml(data: bytes, path: str) -> dict[str, Any]:
     """Parse TOML. Raises `Unreadable`."""
     try:
         return tomllib.loads(data.decode())
-    except (ValueError, RecursionError) as error:
-        raise Unreadable(path, f"not TOML ({type(error).__name__})") from None
+    except (ValueError, RecursionError):
+        raise Unreadable(path, "not valid TOML") from None
 
 
 def login(files: Files, uid: int) -> User | None:

@@ -39,7 +39,7 @@ class Rank(enum.IntEnum):
     """Which rows are asked first."""
 
     NAMED = 0  # the path names the engine
-    SHAPE = 1  # only the shape of the id tells
+    GENERAL = 1  # the name fits several engines; it is this one's unless another's row says so
     UNIT = 2  # every unit of systemd, when no engine claimed its name
 
 

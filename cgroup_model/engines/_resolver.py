@@ -8,6 +8,7 @@ only that user's files.
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
@@ -60,7 +61,7 @@ class _Answer:
 
 
 class Resolver:
-    """Names of cgroups, each found once per (path, inode). Not for use by several threads at once."""
+    """Names of cgroups, each found once per (path, inode). Safe to share between threads."""
 
     def __init__(
         self,
@@ -81,6 +82,7 @@ class Resolver:
         self._own_path = own_path
         self._engines = engines
         self._answers: OrderedDict[tuple[str, int], _Answer] = OrderedDict()
+        self._lock = threading.Lock()
 
     def identify(self, path: str, inode: int) -> Identity:
         """Name a cgroup; another ``inode`` is another cgroup.
@@ -88,13 +90,16 @@ class Resolver:
         What the files do not know (yet: they appear shortly after the cgroup) is asked again after 2 seconds, then
         after 4 and so on up to 64.
         """
-        key = (path, inode)
+        with self._lock:
+            return self._answer((path, inode))
+
+    def _answer(self, key: tuple[str, int]) -> Identity:
         known = self._answers.get(key)
         if known is not None and (known.retry_at is None or self._clock() < known.retry_at):
             self._answers.move_to_end(key)
             return known.identity
         wait = min(2 * known.wait_seconds, LAST_RETRY_SECONDS) if known else FIRST_RETRY_SECONDS
-        identity, final = self._resolve(path)
+        identity, final = self._resolve(key[0])
         self._answers[key] = _Answer(identity, None if final else self._clock() + wait, wait)
         self._answers.move_to_end(key)
         if len(self._answers) > MOST_IDENTITIES:

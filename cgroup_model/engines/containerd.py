@@ -12,11 +12,11 @@ from typing import Final
 
 from cgroup_model.engines._details import SANDBOX, Details, member, string_labels, text
 from cgroup_model.engines._files import Files, Unreadable, User, parse_toml
-from cgroup_model.engines._patterns import HEX_ID, OCI_ID, Match, Pattern
+from cgroup_model.engines._patterns import HEX_ID, OCI_ID, Match, Pattern, Rank
 
 PATTERNS = (
     Pattern("containerd", rf"(?:nerdctl|cri-containerd)-{HEX_ID}\.scope"),
-    Pattern("containerd", rf"[^/]*\.slice:(?:nerdctl|cri-containerd):{HEX_ID}"),
+    Pattern("containerd", rf"[^/]*\.slice:(?:nerdctl|cri-containerd):{HEX_ID}", rank=Rank.GENERAL),
     # The namespaces that containerd, nerdctl and the kubelet use by default; `claim` finds others.
     Pattern("containerd", OCI_ID, parent=r"default|k8s\.io"),
 )

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from cgroup_model.engines._details import Details, member, string_labels, text
 from cgroup_model.engines._files import Files, User, parse_json
-from cgroup_model.engines._patterns import HEX_ID, Kind, Match, Pattern, Rank
+from cgroup_model.engines._patterns import HEX_ID, Match, Pattern, Rank
 
 PATTERNS = (
     Pattern("docker", rf"docker-{HEX_ID}\.scope"),
     Pattern("docker", HEX_ID, parent="docker"),
     # What an unfit systemd driver leaves as a plain name: "slice:prefix:id".
-    Pattern("docker", rf"[^/]*\.slice:docker:{HEX_ID}"),
+    Pattern("docker", rf"[^/]*\.slice:docker:{HEX_ID}", rank=Rank.GENERAL),
     # --cgroup-parent /anything, swarm, ECS (/ecs/<task>/<id>), containerd.service/cpuset/<id>: the id is all there is.
-    Pattern("docker", HEX_ID, kind=Kind.CONTAINER, rank=Rank.SHAPE, guess=True),
+    Pattern("docker", HEX_ID, rank=Rank.GENERAL, guess=True),
 )
 
 

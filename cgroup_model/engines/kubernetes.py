@@ -22,7 +22,7 @@ from cgroup_model.engines._patterns import HEX_ID, Kind, Match, Pattern
 
 _UID: Final = r"[0-9a-f]{8}(?:[-_]?[0-9a-f]{4}){3}[-_]?[0-9a-f]{12}"
 _POD: Final = rf"pod{_UID}"
-_POD_SLICE: Final = rf"(?:[a-z0-9]+-)*kubepods(?:-burstable|-besteffort)?-{_POD}\.slice"
+_POD_SLICE: Final = rf"(?:[a-z0-9-]*-)?kubepods(?:-burstable|-besteffort)?-{_POD}\.slice"
 _RUNTIME: Final = r"(?:cri-containerd|crio|docker)"
 
 PATTERNS = (

@@ -29,8 +29,10 @@ _DIRECTORIES: Final = (
 )
 
 
-def look_up(files: Files, match: Match, user: User | None) -> Details:
+def look_up(files: Files, match: Match, user: User | None) -> Details | None:
     """Tell whose container it is. The name is in the path, so there always is an answer."""
+    if match.engine != "lxc":
+        return None
     directories = (("lxc", f"{user.home}/.local/share/lxc"),) if user else _DIRECTORIES
     engine = next((engine for engine, parent in directories if files.exists(f"{parent}/{match.id}")), "lxc")
     project, separator, name = match.id.partition("_")

@@ -2,7 +2,8 @@
 
 Names: `<graphroot>/<driver>-containers/{containers,volatile-containers}.json` of containers/storage (containers.go),
 which CRI-O uses too. A list of `{"id": …, "names": ["web"], "metadata": "<JSON in a string>"}`, where the metadata
-is Podman's `{"image-name", "name"}` or CRI-O's `{"image-name", "pod-name", "pod-id", "metadata-name", "namespace"}`.
+is Podman's `{"image-name", "name"}` or CRI-O's `{"image-name", "pod-name", "pod-id", "metadata-name", "namespace"}`
+(internal/storage/runtime.go; the namespace only of pods, the pod's name with the rest of its metadata in it).
 Volatile are `podman run --rm` and all of CRI-O's.
 """
 
@@ -48,17 +49,24 @@ def _details(row: _Row) -> Details:
     names = row.get("names")
     name = text(names[0]) if isinstance(names, list) and names else text(member(metadata, "name"))
     image = text(member(metadata, "image-name"))
-    pod = text(member(metadata, "pod-name"))
-    if pod is None:
+    pod_name = text(member(metadata, "pod-name"))
+    if pod_name is None:
         return Details(name=name, image=image, engine="podman")
     is_sandbox = member(metadata, "pod-id") == row.get("id")
+    pod, namespace = _split_pod_name(pod_name)
     return Details(
         name=SANDBOX if is_sandbox else text(member(metadata, "metadata-name")) or name,
         image=image,
         pod=pod,
-        namespace=text(member(metadata, "namespace")),
+        namespace=namespace or text(member(metadata, "namespace")),
         engine="crio",
     )
+
+
+def _split_pod_name(name: str) -> tuple[str, str | None]:
+    """Take pod and namespace out of CRI-O's `k8s_<pod>_<namespace>_<uid>_<attempt>` (neither may hold a `_`)."""
+    parts = name.split("_")
+    return (parts[1], parts[2]) if len(parts) == 5 and parts[0] == "k8s" else (name, None)
 
 
 def _metadata(row: _Row) -> Any:  # noqa: ANN401 - a document may be anything

@@ -24,8 +24,10 @@ _ESCAPES: Final = re.compile(r"(?:\\x[0-9a-f]{2})+")
 _UID: Final = re.compile(r"user[-@]([0-9]{1,10})\.(?:slice|service)")
 
 
-def look_up(files: Files, match: Match, user: User | None) -> Details:
+def look_up(files: Files, match: Match, user: User | None) -> Details | None:
     """Make a unit's name readable: escapes undone, uids as login names, and the user it belongs to as a label."""
+    if match.engine != "systemd":
+        return None
     name = unescape(match.id)
     own = _UID.fullmatch(match.id)
     login_user = user or (login(files, int(own[1])) if own else None)
