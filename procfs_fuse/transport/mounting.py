@@ -20,6 +20,7 @@ FSTYPE: Final = "fuse.procfs-fuse"
 """Type in mountinfo; the part behind the dot is the sub-type by which mounts of ours are known."""
 
 # linux/mount.h, linux/fs.h
+_MS_RDONLY: Final = 1
 _MS_NOSUID: Final = 2
 _MS_NODEV: Final = 4
 _MS_NOEXEC: Final = 8
@@ -84,18 +85,22 @@ def open_device(path: str = DEVICE) -> int:
         raise _explained(error.errno or 0, path, _DEVICE_ERRORS) from error
 
 
-def mount(fd: int, mountpoint: str, fsname: str = "procfs-fuse", options: Sequence[str] = ()) -> None:
+def mount(
+    fd: int, mountpoint: str, fsname: str = "procfs-fuse", options: Sequence[str] = (), *, read_only: bool = False
+) -> None:
     """Mount the file system that ``fd`` serves. Returns at once: INIT waits to be read from ``fd``.
 
     Others may enter (``allow_other``) and the kernel checks permissions by itself (``default_permissions``).
-    Not read-only: pressure files take triggers. ``options`` are further FUSE options such as ``max_read=65536``.
+    ``options`` are further FUSE options such as ``max_read=65536``. ``read_only`` suits a cached connection: there
+    every READ would otherwise make the next ``stat`` ask for the access time (fuse_invalidate_atime()).
     """
+    flags = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | (_MS_RDONLY if read_only else 0)
     common = f"fd={fd},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,max_read={MAX_READ}"
     result = _libc().mount(
         os.fsencode(fsname),
         os.fsencode(mountpoint),
         os.fsencode(FSTYPE),
-        ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC),
+        ctypes.c_ulong(flags),
         ",".join((common, *options)).encode(),
     )
     if result:
