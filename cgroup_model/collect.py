@@ -88,7 +88,10 @@ def boot_seconds() -> float:
 
 
 class Collector:
-    """Makes snapshots. Safe to share between threads as far as the host files and ``history`` are."""
+    """Makes snapshots. Safe to share between threads as far as the host files and ``history`` are.
+
+    ``source`` is the tree's own, so that descriptors of what the tree sees going are given back.
+    """
 
     def __init__(
         self,
@@ -111,7 +114,7 @@ class Collector:
 
     def snapshot(self, cgroup: Cgroup, needs: Need) -> Snapshot:
         """Read what ``needs`` asks for, each file once; raises `CgroupGone`."""
-        return self._snapshot(cgroup, needs.value, self._host.read(needs), {})
+        return self._sure(cgroup, needs.value, self._host.read(needs), {})
 
     def snapshots(self, cgroups: Iterable[Cgroup], needs: Need) -> Iterator[tuple[Cgroup, Snapshot]]:
         """Yield a snapshot of each cgroup that is still there.
@@ -122,9 +125,27 @@ class Collector:
         levels: LevelCache = {}
         for cgroup in cgroups:
             try:
-                yield cgroup, self._snapshot(cgroup, needs.value, host, levels)
+                yield cgroup, self._sure(cgroup, needs.value, host, levels)
             except CgroupGone:
                 continue
+
+    def _sure(self, cgroup: Cgroup, wanted: int, host: Host, levels: LevelCache) -> Snapshot:
+        """Take a snapshot of this very cgroup, whatever was removed and made again under its path.
+
+        Kept descriptors may be of a predecessor, and files may be a successor's. A cgroup that is alive afterwards
+        was alive all the time, so everything that was opened meanwhile was its own.
+        """
+        try:
+            snapshot = self._snapshot(cgroup, wanted, host, levels)
+        except CgroupGone:
+            self._tree.forget(cgroup.path)
+            if not self._tree.is_alive(cgroup):
+                raise
+            snapshot = self._snapshot(cgroup, wanted, host, levels)
+        if not self._tree.is_alive(cgroup):
+            self._tree.forget(cgroup.path)
+            raise CgroupGone(self._tree.layout(cgroup).home)
+        return snapshot
 
     def _snapshot(self, cgroup: Cgroup, wanted: int, host: Host, levels: LevelCache) -> Snapshot:
         look = _Look(cgroup, self._tree.layout(cgroup), host, levels, self._kit)

@@ -90,11 +90,21 @@ class Tree:
         """Directories and levels of a cgroup; cached."""
         layout = self._layouts.get(cgroup)
         if layout is None:
-            layout = lay_out(cgroup, self._served)
+            layout = lay_out(cgroup, self._primary, self._served)
             if len(self._layouts) >= _MOST_CACHED:
                 self._layouts.clear()
             self._layouts[cgroup] = layout
         return layout
+
+    def is_alive(self, cgroup: Cgroup) -> bool:
+        """Tell whether this very cgroup is still there, and not a new one with its path.
+
+        The kernel never gives an inode number of a cgroup again (64-bit kernfs ids, fs/kernfs/dir.c).
+        """
+        try:
+            return os.lstat(self.layout(cgroup).home).st_ino == cgroup.inode
+        except OSError:
+            return False
 
     def forget(self, path: str) -> None:
         """Drop what is cached of a cgroup that is gone, its descriptors included."""
@@ -156,6 +166,9 @@ class Tree:
         with self._lock:
             changed = self._discover().refresh()
             self._containers = None
+            for cgroup in [cgroup for cgroup in list(self._layouts) if not self.is_alive(cgroup)]:
+                self.forget(cgroup.path)
+                self._layouts.pop(cgroup, None)
             return changed
 
     def process_events(self) -> bool:

@@ -45,6 +45,7 @@ class Level:
 class Layout:
     """Where a cgroup's files are; worked out once per cgroup, so that a hot snapshot does no path work."""
 
+    home: str  # directory in the primary hierarchy, whose inode is the cgroup's identity
     directories: Mapping[str, str]  # controller -> directory, of controllers that count this cgroup by itself
     levels: Mapping[str, tuple[Level, ...]]  # controller -> the cgroup and its ancestors, innermost first
     whole: frozenset[str]  # controllers of which all ancestors are in sight; their levels end below the root
@@ -69,7 +70,7 @@ def served_by(mounts: Mounts) -> tuple[Served, ...]:
     return tuple(Served(hierarchy, tuple(names), _shows_root(hierarchy)) for hierarchy, names in groups.items())
 
 
-def lay_out(cgroup: Cgroup, hierarchies: Iterable[Served]) -> Layout:
+def lay_out(cgroup: Cgroup, primary: Hierarchy, hierarchies: Iterable[Served]) -> Layout:
     """Work out where a cgroup's files are; no I/O.
 
     The real root is no level: nothing can be limited there, and hardly anything read.
@@ -88,7 +89,7 @@ def lay_out(cgroup: Cgroup, hierarchies: Iterable[Served]) -> Layout:
                 whole.add(controller)
                 lineage.pop()
             levels[controller] = tuple(Level(path, {controller: directory}) for path, directory in lineage)
-    return Layout(directories, levels, frozenset(whole))
+    return Layout(primary.directory(cgroup.path), directories, levels, frozenset(whole))
 
 
 def path_in(hierarchy: Hierarchy, lines: Iterable[CgroupLine]) -> str | None:
