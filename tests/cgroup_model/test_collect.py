@@ -525,11 +525,12 @@ def test_v1_usage_of_an_ancestor_is_not_shown(make_v1: MakeV1, v1: World) -> Non
     assert v1.collector.problems == {("cpu", "missing cpu"): 1, ("pids", "missing pids"): 1}
 
 
-def test_v1_has_no_pressure(make_v1: MakeV1, v1: World) -> None:
-    """What a hierarchy does not account is None and counted: the container never sees the host's."""
+def test_what_is_not_mounted_is_unknown(make_v1: MakeV1, v1: World) -> None:
+    """A machine without a controller, as v1 is without pressure, has no problem: there is nothing to know."""
     make_v1("/a")
-    assert v1.collector.snapshot(v1["/a"], Need.PRESSURE).pressure is None
-    assert v1.collector.problems == {("pressure", "missing pressure"): 1}
+    snapshot = v1.collector.snapshot(v1["/a"], ALL)
+    assert (snapshot.pressure, snapshot.io, snapshot.hugetlb, snapshot.core) == (None,) * 4
+    assert v1.collector.problems == {}
 
 
 def test_the_root_has_few_files(root: Path, world: World) -> None:

@@ -1,0 +1,210 @@
+"""One look at one cgroup: a method per part, each forgiving its own errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, ParamSpec, Self, TypeVar, cast
+
+from cgroup_model.collect.problems import Problems
+from cgroup_model.dialects import Dialect, Dirs, MemoryLevel, Quota, dialect_for
+from cgroup_model.effective import ROOT_MEMORY, ROOT_QUOTA, as_level, is_limited, memory_bounds, minimum, shown_cpus
+from cgroup_model.hierarchy import Cgroup, Layout, Level
+from cgroup_model.mounts import Hierarchy, Mounts
+from cgroup_model.parse import ParseError
+from cgroup_model.procfs import NoSuchTask
+from cgroup_model.snapshot import (
+    UNLIMITED,
+    Core,
+    Cpu,
+    Cpuset,
+    Host,
+    Hugetlb,
+    Io,
+    Limit,
+    Memory,
+    MemoryBounds,
+    Pids,
+    Policy,
+    Pressure,
+    ShownCpus,
+)
+from cgroup_model.source import CgroupGone, Missing, Source
+
+_ROOT: Final = "/"
+
+_SERVED_BY: Final = {
+    "memory": ("memory",),
+    "cpu": ("cpu", "cpuacct", ""),
+    "cpuset": ("cpuset",),
+    "io": ("io",),
+    "pids": ("pids",),
+    "hugetlb": ("hugetlb",),
+    "pressure": ("",),
+    "core": ("",),
+    "freezer": ("freezer",),
+}
+"""Part -> controllers that tell it, the first that is mounted; ``""`` is the v2 core."""
+
+Part = TypeVar("Part")
+Given = ParamSpec("Given")
+
+LevelCache = dict[tuple[str, str], object]
+"""(part, directory) -> what was read there, None when it could not be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What every look works with."""
+
+    source: Source
+    dialects: Mapping[str, Dialect]  # of each part
+    served: frozenset[str]  # parts for which a hierarchy is mounted at all; others are no problem, only unknown
+    policy: Policy
+    problems: Problems
+    tells_unseen: bool  # v1 alone knows the limit of ancestors that no mount shows, and only in a costly file
+
+    @classmethod
+    def of(cls, mounts: Mounts, source: Source, policy: Policy, problems: Problems) -> Self:
+        """Choose dialects; of what is not mounted any will do, since it is never read."""
+        served = {part: found for part in _SERVED_BY if (found := _hierarchy_of(part, mounts)) is not None}
+        dialects = {part: dialect_for(served.get(part, mounts.primary)) for part in _SERVED_BY}
+        tells_unseen = "memory" in served and served["memory"].version == 1
+        return cls(source, dialects, frozenset(served), policy, problems, tells_unseen)
+
+
+@dataclass(slots=True)
+class Look:
+    """One look at one cgroup: a method per part, each forgiving its own errors."""
+
+    cgroup: Cgroup
+    layout: Layout
+    host: Host
+    levels: LevelCache
+    kit: Kit
+
+    def attempt(self, part: str, read: Callable[Given, Part], *args: Given.args, **kwargs: Given.kwargs) -> Part | None:
+        """Read a part; None, counted and logged, when the kernel does not say or says nonsense."""
+        try:
+            return read(*args, **kwargs)
+        except (Missing, ParseError, NoSuchTask, OSError) as error:
+            if not (isinstance(error, Missing) and self.cgroup.path == _ROOT):  # the root has few files, by design
+                self.kit.problems.note(self.cgroup.path, part, error)
+            return None
+
+    def _own(self, part: str, read: Callable[[Source, Dirs], Part]) -> Part | None:
+        if part not in self.kit.served:
+            return None
+        return self.attempt(part, read, self.kit.source, self.layout.directories)
+
+    # ------------------------------------------------------------------------------ the cgroup's own files
+
+    def memory(self) -> Memory | None:
+        """Read all of the memory controller."""
+        return self._own("memory", self.kit.dialects["memory"].read_memory)
+
+    def cpu(self) -> Cpu | None:
+        """Read CPU time, quota, weight and throttling."""
+        return self._own("cpu", self.kit.dialects["cpu"].read_cpu)
+
+    def cpuset(self) -> Cpuset | None:
+        """Read CPUs and memory nodes."""
+        return self._own("cpuset", self.kit.dialects["cpuset"].read_cpuset)
+
+    def io(self) -> Io | None:
+        """Read counters and limits of block devices."""
+        return self._own("io", self.kit.dialects["io"].read_io)
+
+    def pressure(self) -> Pressure | None:
+        """Read pressure stall information."""
+        return self._own("pressure", self.kit.dialects["pressure"].read_pressure)
+
+    def hugetlb(self) -> tuple[Hugetlb, ...] | None:
+        """Read each huge page size."""
+        return self._own("hugetlb", self.kit.dialects["hugetlb"].read_hugetlb)
+
+    def core(self) -> Core | None:
+        """Read the cgroup's own state; v1 has no more of it than the freezer's."""
+        part = "core" if "" in self.layout.directories else "freezer"
+        return self._own(part, self.kit.dialects[part].read_core)
+
+    # --------------------------------------------------------------------------- minima over all levels
+
+    def pids(self) -> Pids | None:
+        """Own counters with the effective limit, which an ancestor may set where the cgroup has no pids controller."""
+        own = self._own("pids", self.kit.dialects["pids"].read_pids)
+        read: Callable[[Source, Dirs], Limit] = self.kit.dialects["pids"].read_pids_max
+        own_max: Limit = own.max if own is not None else None
+        levels: Iterator[tuple[str, Limit]] = self._each_level("pids", read, own_max, UNLIMITED)
+        limit, origin = minimum(levels)
+        if own is None and limit is None:
+            return None
+        return replace(own or Pids(), effective_max=limit, effective_max_origin=origin)
+
+    def memory_bounds(self, memory: Memory | None) -> MemoryBounds:
+        """Minimise over all levels; ``memory`` is the cgroup's own record, where it was read."""
+        own = None if memory is None or self._must_ask_for_unseen() else as_level(memory)
+        return memory_bounds(self._each_level("memory", self._memory_level, own, ROOT_MEMORY))
+
+    def _memory_level(self, source: Source, dirs: Dirs) -> MemoryLevel:
+        """Read a level; what could be reclaimed there matters only below a limit."""
+        read = self.kit.dialects["memory"].read_memory_level
+        with_stat = self._must_ask_for_unseen()
+        level = read(source, dirs, with_stat=with_stat)
+        return level if with_stat or not is_limited(level) else read(source, dirs, with_stat=True)
+
+    def _must_ask_for_unseen(self) -> bool:
+        return self.kit.tells_unseen and "memory" not in self.layout.whole
+
+    def shown_cpus(self, cpu: Cpu | None, cpuset: Cpuset | None) -> ShownCpus:
+        """Choose the CPUs to show; the arguments are the cgroup's own records, where they were read."""
+        own = None if cpu is None or cpu.quota_usec is None else Quota(cpu.quota_usec, cpu.period_usec)
+        quotas = self._each_level("cpu", self.kit.dialects["cpu"].read_quota, own, ROOT_QUOTA)
+        return shown_cpus(self._usable_cpus(cpuset), quotas, cut_to_quota=self.kit.policy.cpu_view == "quota")
+
+    def _usable_cpus(self, own: Cpuset | None) -> tuple[int, ...]:
+        """Intersect the nearest cpuset with the CPUs that are online; one without any of them says nothing."""
+        online = self.host.online_cpus
+        for _path, cpuset in self._each_level("cpuset", self.kit.dialects["cpuset"].read_cpuset, own):
+            allowed = frozenset(cpuset.cpus_effective or ())
+            if usable := tuple(cpu for cpu in online if cpu in allowed):
+                return usable
+        return online
+
+    def _each_level(
+        self, controller: str, read: Callable[[Source, Dirs], Part], own: Part | None, root: Part | None = None
+    ) -> Iterator[tuple[str, Part]]:
+        """Yield (path, what is read there), innermost first, without levels that cannot be read.
+
+        ``own`` is what is known of the innermost already, ``root`` what holds at the root if it is in sight.
+        """
+        for level in self.layout.levels.get(controller, ()):
+            key = (controller, level.directories[controller])
+            if own is not None:
+                self.levels[key] = own
+                own = None
+            elif key not in self.levels:
+                self.levels[key] = self._level(controller, read, level)
+            found = self.levels[key]
+            if found is not None:
+                yield level.path, cast("Part", found)
+        if root is not None and controller in self.layout.whole:
+            yield _ROOT, root
+
+    def _level(self, controller: str, read: Callable[[Source, Dirs], Part], level: Level) -> Part | None:
+        """Read one level; it may have no such files (the root) or be gone, which only matters for the innermost."""
+        try:
+            return read(self.kit.source, level.directories)
+        except CgroupGone:
+            if level is self.layout.levels[controller][0]:
+                raise
+        except Missing:
+            pass
+        except (ParseError, OSError) as error:
+            self.kit.problems.note(level.path, f"{controller} limits", error)
+        return None
+
+
+def _hierarchy_of(part: str, mounts: Mounts) -> Hierarchy | None:
+    found = (mounts.for_controller(name) for name in _SERVED_BY[part])
+    return next((hierarchy for hierarchy in found if hierarchy is not None), None)
