@@ -23,7 +23,8 @@ from cgroup_model.source import CgroupGone, Missing, Source
 
 CANONICAL_NAMES = {"blkio": "io"}
 V1_CONTROLLERS = frozenset(
-    "cpu cpuacct cpuset memory devices freezer blkio pids hugetlb perf_event net_cls net_prio rdma misc dmem".split()
+    {"cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids", "hugetlb", "perf_event"}
+    | {"net_cls", "net_prio", "rdma", "misc", "dmem", "debug"}
 )
 PRIMARY_ORDER = ("memory", "pids", "cpu", "cpuacct", "cpuset", "io", "freezer")
 ESCAPE = re.compile(rb"\\([0-7]{3})")
@@ -50,7 +51,7 @@ class Hierarchy:
     position: tuple[str, ...] = ()
 
     def directory(self, path: str) -> str:
-        """The directory of the cgroup ``path`` (as ``/proc/PID/cgroup`` writes it); raises `OutOfSight`."""
+        """Find the directory of the cgroup ``path`` (as ``/proc/PID/cgroup`` writes it); raises `OutOfSight`."""
         up, names = split_path(path)
         root_up, root_names = split_path(self.root)
         if up == root_up and names[: len(root_names)] == root_names:
@@ -62,7 +63,7 @@ class Hierarchy:
         return "/".join((self.mountpoint.rstrip("/"), *below)) or "/"
 
     def path(self, directory: str) -> str:
-        """The inverse of `directory`: the cgroup path of a directory at or below the mount point."""
+        """Invert `directory`: the cgroup path of a directory at or below the mount point."""
         mountpoint = self.mountpoint.rstrip("/")
         if directory.rstrip("/") != mountpoint and not directory.startswith(mountpoint + "/"):
             raise OutOfSight(f"{directory} is not below {self.mountpoint}")
@@ -83,7 +84,7 @@ class Mounts:
     hierarchies: tuple[Hierarchy, ...]
 
     def for_controller(self, name: str) -> Hierarchy | None:
-        """The hierarchy that serves a controller (canonical name); ``""`` is the v2 core, also in hybrid."""
+        """Find the hierarchy that serves a controller (canonical name); ``""`` is the v2 core, also in hybrid."""
         if not name:
             return next((one for one in self.hierarchies if one.version == 2), None)
         return next((one for one in self.hierarchies if name in one.controllers), None)
@@ -111,7 +112,7 @@ class Mounts:
 
 
 def split_path(path: str) -> tuple[int, tuple[str, ...]]:
-    """``/../../a/b`` as (2, ("a", "b")); refuses paths that would leave the place they name."""
+    """Split ``/../../a/b`` into (2, ("a", "b")); refuses paths that would leave the place they name."""
     names = tuple(name for name in path.split("/") if name)
     up = next((index for index, name in enumerate(names) if name != ".."), len(names))
     if not path.startswith("/") or "\0" in path or ".." in names[up:] or "." in names:
@@ -120,7 +121,7 @@ def split_path(path: str) -> tuple[int, tuple[str, ...]]:
 
 
 def join_path(up: int, names: Iterable[str]) -> str:
-    """The inverse of `split_path`."""
+    """Invert `split_path`."""
     return "/" + "/".join((*[".."] * up, *names))
 
 
@@ -159,7 +160,7 @@ class Mount(NamedTuple):
 
 
 def parse_mountinfo(data: bytes) -> list[Mount]:
-    r"""All mounts; blanks in paths are written as octal escapes (``\\040``)."""
+    r"""Parse all mounts; blanks in paths are written as octal escapes (``\\040``)."""
     return [_parse_mount(line) for line in data.split(b"\n") if line]
 
 
@@ -171,7 +172,12 @@ def _parse_mount(line: bytes) -> Mount:
         raise ParseError("a line of mountinfo", line)
     options = tuple(_unescape(option) for option in behind[-1].split(b","))
     return Mount(
-        int(fields[0][:20]), int(fields[1][:20]), _unescape(fields[3]), _unescape(fields[4]), _unescape(behind[0]), options
+        int(fields[0][:20]),
+        int(fields[1][:20]),
+        _unescape(fields[3]),
+        _unescape(fields[4]),
+        _unescape(behind[0]),
+        options,
     )
 
 
@@ -184,7 +190,7 @@ def _covers(upper: str, path: str) -> bool:
 
 
 def _visible(mounts: list[Mount]) -> list[Mount]:
-    """The cgroup mounts that no other mount hides."""
+    """Select the cgroup mounts that no other mount hides."""
     by_id = {mount.id: mount for mount in mounts}
     children: dict[int, list[Mount]] = {}
     for mount in mounts:
@@ -194,7 +200,7 @@ def _visible(mounts: list[Mount]) -> list[Mount]:
 
 
 def _hidden(mount: Mount, by_id: dict[int, Mount], children: dict[int, list[Mount]]) -> bool:
-    """Whether something is mounted on top of ``mount``, or higher up in a way that cuts off the path to it."""
+    """Tell whether something is mounted on top of ``mount``, or higher up in a way that cuts off the path to it."""
     if any(child.mountpoint == mount.mountpoint for child in children.get(mount.id, ())):
         return True
     seen = {mount.id}
@@ -211,7 +217,7 @@ def _hidden(mount: Mount, by_id: dict[int, Mount], children: dict[int, list[Moun
 
 
 def _identity(mount: Mount) -> object:
-    """What mounts of one hierarchy share: there is one v2 hierarchy, and a v1 controller is in one at most."""
+    """Name what mounts of one hierarchy share: there is one v2 hierarchy, and a v1 controller is in one at most."""
     return mount.filesystem == "cgroup2" or (V1_CONTROLLERS.intersection(mount.options), _name(mount))
 
 
@@ -220,7 +226,7 @@ def _name(mount: Mount) -> str | None:
 
 
 def _shows_least(mount: Mount) -> tuple[int, int, bool]:
-    """Sort key: smaller shows more of the hierarchy."""
+    """Make a sort key: smaller shows more of the hierarchy."""
     up, names = split_path(mount.root)
     return len(names) - up, len(names), not _covers("/sys/fs/cgroup", mount.mountpoint)
 
@@ -257,7 +263,7 @@ def _serves(hierarchy: Hierarchy, line: CgroupLine) -> bool:
 
 
 def _cgroups_at(directory: str, depth: int) -> Iterator[tuple[str, ...]]:
-    """The names of all directories exactly ``depth`` levels below."""
+    """Walk all directories exactly ``depth`` levels below."""
     if not depth:
         yield ()
         return

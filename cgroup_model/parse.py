@@ -28,7 +28,7 @@ class ParseError(ValueError):
 
 
 def integer(data: bytes) -> int:
-    """A number that is not negative, alone in its file or as one token: ``12\\n``."""
+    """Parse a number that is not negative, alone in its file or as one token: ``12``."""
     text = data.strip()
     if not text.isdigit() or len(text) > MAX_DIGITS:
         raise ParseError("a number", data)
@@ -36,18 +36,18 @@ def integer(data: bytes) -> int:
 
 
 def signed(data: bytes) -> int:
-    """A number that may be negative: ``-1\\n``."""
+    """Parse a number that may be negative: ``-1``."""
     text = data.strip()
     return -integer(text[1:]) if text[:1] == b"-" else integer(text)
 
 
 def limit(data: bytes) -> int | UnlimitedType:
-    """A number or ``max``."""
+    """Parse a number or ``max``."""
     return UNLIMITED if data.strip() == b"max" else integer(data)
 
 
 def boolean(data: bytes) -> bool:
-    """``0`` or ``1``."""
+    """Parse ``0`` or ``1``."""
     value = integer(data)
     if value > 1:
         raise ParseError("0 or 1", data)
@@ -55,7 +55,7 @@ def boolean(data: bytes) -> bool:
 
 
 def percent(data: bytes) -> float:
-    """A decimal fraction such as ``12.34``."""
+    """Parse a decimal fraction such as ``12.34``."""
     whole, point, fraction = data.strip().partition(b".")
     digits = whole + fraction
     if not digits.isdigit() or not whole or len(digits) > MAX_DIGITS or (point and not fraction):
@@ -64,7 +64,7 @@ def percent(data: bytes) -> float:
 
 
 def line(data: bytes) -> str:
-    """The one line of a file such as ``domain threaded``."""
+    """Parse the one line of a file such as ``domain threaded``."""
     text = data.strip()
     if not text.isascii() or len(text.splitlines()) > 1:
         raise ParseError("one line of ASCII", data)
@@ -72,14 +72,14 @@ def line(data: bytes) -> str:
 
 
 def words(data: bytes) -> list[str]:
-    """Words between blanks: ``cpuset cpu io``."""
+    """Split words between blanks: ``cpuset cpu io``."""
     if not data.isascii():
         raise ParseError("ASCII words", data)
     return data.decode().split()
 
 
 def flat_keyed(data: bytes) -> dict[bytes, bytes]:
-    """Lines of ``KEY VALUE``; values stay bytes, so that only the known ones are looked at.
+    """Parse lines of ``KEY VALUE``; values stay bytes, so that only the known ones are looked at.
 
     One split of the whole file instead of one per line: this is the hot path of memory.stat.
     """
@@ -90,7 +90,7 @@ def flat_keyed(data: bytes) -> dict[bytes, bytes]:
 
 
 def _flat_keyed_by_line(data: bytes) -> dict[bytes, bytes]:
-    """The same, one line at a time: for files with empty lines, without a last newline or malformed."""
+    """Do the same, one line at a time: for files with empty lines, without a last newline or malformed."""
     pairs = {}
     for line in data.splitlines():
         tokens = line.split()
@@ -102,7 +102,7 @@ def _flat_keyed_by_line(data: bytes) -> dict[bytes, bytes]:
 
 
 def numbers(pairs: Mapping[bytes, bytes], fields: Mapping[bytes, str]) -> dict[str, int]:
-    """The known keys of `flat_keyed` as numbers: ``fields`` maps a key of the file to the name in the result."""
+    """Convert the known keys of `flat_keyed`: ``fields`` maps a key of the file to the name in the result."""
     found = {}
     for key, field in fields.items():
         value = pairs.get(key)
@@ -114,13 +114,13 @@ def numbers(pairs: Mapping[bytes, bytes], fields: Mapping[bytes, str]) -> dict[s
 
 
 def number_of(pairs: Mapping[bytes, bytes], key: bytes) -> int | None:
-    """One key of `flat_keyed` as a number; None when the kernel does not report it."""
+    """Convert one key of `flat_keyed` as a number; None when the kernel does not report it."""
     value = pairs.get(key)
     return None if value is None else integer(value)
 
 
 def device(token: bytes) -> tuple[int, int] | None:
-    """``8:16`` as (major, minor); None when the token is something else."""
+    """Parse ``8:16`` to (major, minor); None when the token is something else."""
     major, colon, minor = token.partition(b":")
     if not colon or not major.isdigit() or not minor.isdigit() or len(token) > MAX_DIGITS:
         return None
@@ -128,7 +128,7 @@ def device(token: bytes) -> tuple[int, int] | None:
 
 
 def device_keyed(data: bytes) -> dict[tuple[int, int], dict[bytes, bytes]]:
-    """Lines of ``MAJ:MIN key=value key=value``, as io.stat and io.max have them.
+    """Parse lines of ``MAJ:MIN key=value key=value``, as io.stat and io.max have them.
 
     Kernels have written devices without counters and without a newline (``8:0 8:16 rbytes=1``), and have cut
     the file at a page: so a device begins at its number, not at a line, and an unfinished last line is dropped.
@@ -150,7 +150,7 @@ def device_keyed(data: bytes) -> dict[tuple[int, int], dict[bytes, bytes]]:
 
 
 def id_list(data: bytes) -> tuple[int, ...]:
-    """CPUs or memory nodes: ``0-3,8\\n`` in ascending order without repetition; an empty file is ``()``."""
+    """Parse CPUs or memory nodes: ``0-3,8`` in ascending order without repetition; an empty file is ``()``."""
     ids: set[int] = set()
     text = data.strip()
     for part in text.split(b",") if text else ():
@@ -164,7 +164,7 @@ def id_list(data: bytes) -> tuple[int, ...]:
 
 
 def format_id_list(ids: Iterable[int]) -> str:
-    """The inverse of `id_list`: ``(0, 1, 2, 8)`` as ``0-2,8``."""
+    """Invert `id_list`: ``(0, 1, 2, 8)`` as ``0-2,8``."""
     runs: list[list[int]] = []
     for number in sorted(set(ids)):
         if runs and runs[-1][1] == number - 1:
@@ -175,12 +175,12 @@ def format_id_list(ids: Iterable[int]) -> str:
 
 
 def pids(data: bytes) -> list[int]:
-    """One process or thread id per line."""
+    """Parse one process or thread id per line."""
     return [integer(token) for token in data.split()]
 
 
 def pressure(data: bytes) -> PressureResource:
-    """A PSI file; unknown lines and keys are skipped.
+    """Parse a PSI file; unknown lines and keys are skipped.
 
     ``some avg10=0.00 avg60=0.00 avg300=0.00 total=0`` and from Linux 5.2 on also ``full`` (of cpu: 5.13).
     """
@@ -222,7 +222,7 @@ class CgroupLine(NamedTuple):
 
 
 def proc_cgroup(data: bytes) -> list[CgroupLine]:
-    """``/proc/PID/cgroup``: ``4:memory:/a`` for each v1 hierarchy, ``0::/a`` for v2.
+    """Parse ``/proc/PID/cgroup``: ``4:memory:/a`` for each v1 hierarchy, ``0::/a`` for v2.
 
     The path may hold colons and any byte but a newline, which the kernel refuses in names of cgroups.
     """

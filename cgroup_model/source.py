@@ -52,7 +52,7 @@ class SourceStats:
 
 
 def default_budget() -> int:
-    """Descriptors to keep: what RLIMIT_NOFILE allows, its soft limit raised to the hard one, less a reserve."""
+    """Raise the soft RLIMIT_NOFILE to the hard one and take what it allows, less a reserve."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         try:
@@ -90,7 +90,7 @@ class Source:
         self._whole = min(FIRST_READ, os.sysconf("SC_PAGE_SIZE")) - LONGEST_RECORD
 
     def read(self, directory: str, name: str) -> bytes:
-        """The whole file as it is now.
+        """Read the whole file as it is now.
 
         Raises `Missing` when only the file is not there, `CgroupGone` when the directory is not, and OSError.
         """
@@ -107,7 +107,7 @@ class Source:
                 raise self._gone(directory, error) from error
 
     def write(self, directory: str, name: str, data: bytes) -> None:
-        """Write ``data`` in one go, as control files demand; errors as `read`, and what the kernel says to the value."""
+        """Write ``data`` in one go, as control files demand; errors as `read`, and what the kernel says to it."""
         try:
             descriptor = os.open(_join(directory, name), WRITE_FLAGS)
         except OSError as error:
@@ -123,7 +123,7 @@ class Source:
             os.close(descriptor)
 
     def names(self, directory: str) -> list[str]:
-        """Names of everything in the directory, in no order; raises `CgroupGone`."""
+        """List everything in the directory, in no order; raises `CgroupGone`."""
         try:
             return os.listdir(directory)
         except OSError as error:
@@ -208,7 +208,7 @@ class Source:
             os.close(descriptor)
 
     def _gone(self, directory: str, error: OSError) -> Exception:
-        """What to raise for ``error``: an open file of a removed cgroup answers ENODEV (kernfs_get_active)."""
+        """Choose what to raise for ``error``: an open file of a removed cgroup answers ENODEV (kernfs_get_active)."""
         if error.errno not in (errno.ENODEV, errno.ENOTDIR):
             return error
         self._drop(directory)

@@ -28,46 +28,49 @@ class Dialect(Protocol):
     """What both modules offer."""
 
     def read_memory(self, source: Source, dirs: Dirs) -> Memory:
-        """All of the memory controller."""
+        """Read all of the memory controller."""
 
     def read_memory_level(self, source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryLevel:
-        """Limits and usage of one level; memory.stat is read only when asked for."""
+        """Read limits and usage of one level; memory.stat only when asked for."""
 
     def read_cpu(self, source: Source, dirs: Dirs) -> Cpu:
-        """All of cpu (and cpuacct)."""
+        """Read all of cpu (and cpuacct)."""
 
     def read_quota(self, source: Source, dirs: Dirs) -> Quota:
-        """The CFS quota of one level."""
+        """Read the CFS quota of one level."""
 
     def read_cpuset(self, source: Source, dirs: Dirs) -> Cpuset:
-        """CPUs and memory nodes."""
+        """Read CPUs and memory nodes."""
 
     def read_io(self, source: Source, dirs: Dirs) -> Io:
-        """Counters and limits of block devices."""
+        """Read counters and limits of block devices."""
 
     def read_pids(self, source: Source, dirs: Dirs) -> Pids:
-        """The pids controller; the ``effective_`` fields stay None."""
+        """Read the pids controller; the ``effective_`` fields stay None."""
 
     def read_pids_max(self, source: Source, dirs: Dirs) -> Limit:
-        """The limit of one level."""
+        """Read the limit of one level."""
 
     def read_pressure(self, source: Source, dirs: Dirs) -> Pressure:
-        """Pressure stall information; a resource the kernel does not report is None."""
+        """Read pressure stall information; a resource the kernel does not report is None."""
 
     def read_hugetlb(self, source: Source, dirs: Dirs) -> tuple[Hugetlb, ...]:
-        """A record per huge page size, ascending."""
+        """Read a record per huge page size, ascending."""
 
     def read_core(self, source: Source, dirs: Dirs) -> Core:
-        """State of the cgroup itself."""
+        """Read the state of the cgroup itself."""
 
     def read_procs(self, source: Source, directory: str) -> list[int]:
-        """Processes of this one cgroup, not of its children; a process of another pid namespace is 0."""
+        """List the processes of this one cgroup, not of its children; a process of another pid namespace is 0."""
 
     def read_threads(self, source: Source, directory: str) -> list[int]:
-        """Threads of this one cgroup."""
+        """List the threads of this one cgroup."""
 
     def read_controllers(self, source: Source, directory: str) -> frozenset[str]:
-        """Controllers that the cgroup may use (v2 only; v1 knows them from the mount)."""
+        """Read which controllers the cgroup may use (v2 only; v1 knows them from the mount)."""
+
+    def read_subtree_control(self, source: Source, directory: str) -> frozenset[str]:
+        """Read which controllers the children of the cgroup have (v2 only)."""
 
     def write_memory_max(self, source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
         """Limit memory; bytes."""
@@ -101,5 +104,5 @@ class Dialect(Protocol):
 
 
 def dialect_for(hierarchy: Hierarchy) -> Dialect:
-    """The dialect that a hierarchy speaks."""
+    """Choose the dialect that a hierarchy speaks."""
     return v1 if hierarchy.version == 1 else v2

@@ -10,7 +10,7 @@ FACTORS = {"KB": 1 << 10, "MB": 1 << 20, "GB": 1 << 30}
 
 
 def page_sizes(source: Source, directory: str, suffix: str) -> list[tuple[int, str]]:
-    """Page sizes in bytes and as written (``2MB``), ascending; raises `Missing` when there is none."""
+    """List page sizes in bytes and as written (``2MB``), ascending; raises `Missing` when there is none."""
     pattern = re.compile(r"hugetlb\.(([0-9]{1,9})([KMG]B))\." + re.escape(suffix), re.ASCII)
     matches = filter(None, map(pattern.fullmatch, source.names(directory)))
     sizes = sorted((int(match[2]) * FACTORS[match[3]], match[1]) for match in matches)

@@ -13,7 +13,7 @@ Value = TypeVar("Value")
 
 
 def directory_of(dirs: Dirs, controller: str) -> str:
-    """The cgroup's directory in the hierarchy of a controller; raises `Missing` when nothing serves it."""
+    """Find the cgroup's directory in the hierarchy of a controller; raises `Missing` when nothing serves it."""
     try:
         return dirs[controller]
     except KeyError:
@@ -21,7 +21,7 @@ def directory_of(dirs: Dirs, controller: str) -> str:
 
 
 def optional(source: Source, directory: str, name: str, parse: Callable[[bytes], Value]) -> Value | None:
-    """The parsed file; None when this kernel does not have it. Every other error is the caller's."""
+    """Read and parse a file; None when this kernel does not have it. Every other error is the caller's."""
     try:
         return parse(source.read(directory, name))
     except Missing:
@@ -29,6 +29,6 @@ def optional(source: Source, directory: str, name: str, parse: Callable[[bytes],
 
 
 def optional_number(source: Source, directory: str, name: str, key: bytes) -> int | None:
-    """One number of a flat keyed file that may be missing."""
+    """Read one number of a flat keyed file that may be missing."""
     pairs = optional(source, directory, name, flat_keyed)
     return None if pairs is None else number_of(pairs, key)

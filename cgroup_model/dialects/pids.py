@@ -14,7 +14,7 @@ from cgroup_model.source import Source
 
 
 def read_pids(source: Source, dirs: Dirs) -> Pids:
-    """Tasks of the subtree and their limit."""
+    """Count the tasks of the subtree and their limit."""
     directory = directory_of(dirs, "pids")
     return Pids(
         current=integer(source.read(directory, "pids.current")),
@@ -25,7 +25,7 @@ def read_pids(source: Source, dirs: Dirs) -> Pids:
 
 
 def read_pids_max(source: Source, dirs: Dirs) -> Limit:
-    """The limit of this level alone."""
+    """Read the limit of this level alone."""
     return limit(source.read(directory_of(dirs, "pids"), "pids.max"))
 
 

@@ -15,7 +15,7 @@ STATES = {"THAWED": False, "FREEZING": False, "FROZEN": True}
 
 
 def read_core(source: Source, dirs: Dirs) -> Core:
-    """The freezer's state; ``frozen`` only when every task has come to rest. v1 reports nothing else of Core."""
+    """Read the freezer's state; ``frozen`` only when every task has come to rest. v1 says no more of Core."""
     data = source.read(directory_of(dirs, "freezer"), "freezer.state")
     state = line(data)
     if state not in STATES:
@@ -23,23 +23,28 @@ def read_core(source: Source, dirs: Dirs) -> Core:
     return Core(frozen=STATES[state])
 
 
-def read_pressure(source: Source, dirs: Dirs) -> Pressure:
+def read_pressure(source: Source, dirs: Dirs) -> Pressure:  # noqa: ARG001
     """Raise `Missing`: pressure is accounted in the v2 hierarchy only."""
     raise Missing("pressure")
 
 
 def read_procs(source: Source, directory: str) -> list[int]:
-    """Processes of this cgroup."""
+    """List the processes of this cgroup."""
     return pids(source.read(directory, "cgroup.procs"))
 
 
 def read_threads(source: Source, directory: str) -> list[int]:
-    """Threads of this cgroup."""
+    """List the threads of this cgroup."""
     return pids(source.read(directory, "tasks"))
 
 
-def read_controllers(source: Source, directory: str) -> frozenset[str]:
-    """Nothing: on v1 the mount decides which controllers serve all cgroups of a hierarchy."""
+def read_controllers(source: Source, directory: str) -> frozenset[str]:  # noqa: ARG001
+    """Return nothing: on v1 the mount decides which controllers serve all cgroups of a hierarchy."""
+    return frozenset()
+
+
+def read_subtree_control(source: Source, directory: str) -> frozenset[str]:  # noqa: ARG001
+    """Return nothing, like `read_controllers`."""
     return frozenset()
 
 
@@ -48,7 +53,7 @@ def write_freeze(source: Source, dirs: Dirs, *, frozen: bool) -> None:
     source.write(directory_of(dirs, "freezer"), "freezer.state", b"FROZEN" if frozen else b"THAWED")
 
 
-def write_kill(source: Source, dirs: Dirs) -> None:
+def write_kill(source: Source, dirs: Dirs) -> None:  # noqa: ARG001
     """Raise `Missing`: v1 has no such file, processes are signalled one by one."""
     raise Missing("kill")
 
@@ -59,4 +64,4 @@ def write_procs(source: Source, directory: str, pid: int) -> None:
 
 
 def write_subtree_control(source: Source, directory: str, controllers: frozenset[str]) -> None:
-    """Nothing to do: on v1 controllers serve all cgroups of their hierarchy."""
+    """Do nothing: on v1 controllers serve all cgroups of their hierarchy."""

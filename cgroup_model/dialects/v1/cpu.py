@@ -11,7 +11,6 @@ Nanoseconds and clock ticks (USER_HZ) become microseconds here::
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 
 from cgroup_model.dialects.optional import directory_of, optional
@@ -30,7 +29,7 @@ PerCpu = dict[int, tuple[int, int]]
 
 
 def read_cpu(source: Source, dirs: Dirs, user_hz: int | None = None) -> Cpu:
-    """Usage from cpuacct, quota and throttling from cpu; either may be missing, but not both."""
+    """Read usage from cpuacct, quota and throttling from cpu; either may be missing, but not both."""
     if "cpu" not in dirs and "cpuacct" not in dirs:
         raise Missing("cpu")
     cpu = Cpu()
@@ -40,7 +39,7 @@ def read_cpu(source: Source, dirs: Dirs, user_hz: int | None = None) -> Cpu:
 
 
 def read_quota(source: Source, dirs: Dirs) -> Quota:
-    """The CFS quota of one level."""
+    """Read the CFS quota of one level."""
     directory = directory_of(dirs, "cpu")
     quota = signed(source.read(directory, "cpu.cfs_quota_us"))
     return Quota(UNLIMITED if quota < 0 else quota, integer(source.read(directory, "cpu.cfs_period_us")))
@@ -59,7 +58,7 @@ def write_quota(source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, per
 
 
 def _accounted(source: Source, directory: str, user_hz: int) -> Cpu:
-    """What cpuacct knows."""
+    """Read what cpuacct knows."""
     usage = integer(source.read(directory, "cpuacct.usage")) // NSEC_PER_USEC
     ticks = optional(source, directory, "cpuacct.stat", flat_keyed) or {}
     user, system = (_usec_of_ticks(number_of(ticks, key), user_hz) for key in (b"user", b"system"))
@@ -71,7 +70,7 @@ def _accounted(source: Source, directory: str, user_hz: int) -> Cpu:
 
 
 def _scheduled(source: Source, directory: str, accounted: Cpu) -> Cpu:
-    """What the cpu controller adds; a kernel without CFS bandwidth control has shares only."""
+    """Add what the cpu controller knows; a kernel without CFS bandwidth control has shares only."""
     shares = integer(source.read(directory, "cpu.shares"))
     try:
         quota = read_quota(source, {"cpu": directory})
@@ -108,7 +107,7 @@ def _throttled_local(data: bytes) -> int | None:
 
 
 def _usage_all(data: bytes) -> PerCpu:
-    """User and system time of each possible CPU; the first line is the heading."""
+    """Parse user and system time of each possible CPU; the first line is the heading."""
     heading, *lines = data.splitlines() or [b""]
     if heading.split() != [b"cpu", b"user", b"system"]:
         raise ParseError("'cpu user system'", heading)
@@ -123,12 +122,12 @@ def _usage_all(data: bytes) -> PerCpu:
 
 
 def _usage_percpu(data: bytes) -> list[int]:
-    """Time of each possible CPU, in order."""
+    """Parse the time of each possible CPU, in order."""
     return [integer(token) // NSEC_PER_USEC for token in data.split()]
 
 
 def _divided(whole: list[int], user: int | None, system: int | None) -> PerCpu | None:
-    """Each CPU's time, divided as all CPUs' time together is; None when that is not known."""
+    """Divide each CPU's time as all CPUs' time together is; None when that is not known."""
     if user is None or system is None:
         return None
     share = user / (user + system) if user + system else 0.5
@@ -136,7 +135,7 @@ def _divided(whole: list[int], user: int | None, system: int | None) -> PerCpu |
 
 
 def _weight(shares: int) -> int:
-    """Shares on v2's scale, as the kernel itself converts between the two (sched_weight_to_cgroup)."""
+    """Translate shares to v2's scale, as the kernel itself converts between the two (sched_weight_to_cgroup)."""
     return min(max(1, (shares * DEFAULT_WEIGHT + DEFAULT_SHARES // 2) // DEFAULT_SHARES), MAX_WEIGHT)
 
 

@@ -14,7 +14,7 @@ from cgroup_model.source import Source
 
 
 def read_cpuset(source: Source, dirs: Dirs) -> Cpuset:
-    """CPUs and memory nodes."""
+    """Read CPUs and memory nodes."""
     directory = directory_of(dirs, "cpuset")
     cpus = id_list(source.read(directory, "cpuset.cpus"))
     mems = id_list(source.read(directory, "cpuset.mems"))

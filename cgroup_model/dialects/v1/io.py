@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cgroup_model.dialects.devices import Counters, Device, Limits, io_devices
 from cgroup_model.dialects.optional import directory_of, optional
 from cgroup_model.dialects.records import Dirs
 from cgroup_model.parse import ParseError, device, integer
-from cgroup_model.snapshot import Io, IoDevice
+from cgroup_model.snapshot import Io
 from cgroup_model.source import Missing, Source
-
-Device = tuple[int, int]
-Counters = dict[Device, dict[str, int]]
 
 PREFERENCE = (  # pairs of bytes and operations
     ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"),
@@ -36,16 +34,15 @@ WEIGHTS = ("blkio.bfq.weight", "blkio.weight")
 
 
 def read_io(source: Source, dirs: Dirs) -> Io:
-    """Counters and limits of every device that has either, and BFQ's (before Linux 5.0 CFQ's) weight."""
+    """Read counters and limits of every device that has either, and BFQ's (before Linux 5.0 CFQ's) weight."""
     directory = directory_of(dirs, "io")
     counters = _counters(source, directory)
-    limits: Counters = {}
+    limits: Limits = {}
     for name, field in LIMITS.items():
         for number, value in (optional(source, directory, name, _device_limits) or {}).items():
             limits.setdefault(number, {})[field] = value
-    devices = (IoDevice(*number, **counters.get(number, {}), **limits.get(number, {})) for number in counters | limits)
     weights = (optional(source, directory, name, integer) for name in WEIGHTS)
-    return Io(tuple(devices), next((weight for weight in weights if weight is not None), None))
+    return Io(io_devices(counters, limits), next((weight for weight in weights if weight is not None), None))
 
 
 def _counters(source: Source, directory: str) -> Counters:
@@ -66,7 +63,7 @@ def _counters(source: Source, directory: str) -> Counters:
 
 
 def _directions(fields: dict[bytes, str]) -> Callable[[bytes], Counters]:
-    """A parser of ``8:16 Read 1459200``; directions that are not in ``fields`` (Sync, Async, Total) are skipped."""
+    """Make a parser of ``8:16 Read 1459200``; others than in ``fields`` (Sync, Async, Total) are skipped."""
 
     def parse(data: bytes) -> Counters:
         counters: Counters = {}

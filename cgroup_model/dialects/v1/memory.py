@@ -11,9 +11,9 @@ import errno
 import os
 from collections.abc import Mapping
 
+from cgroup_model.dialects.counters import counter_limit, swap_alone
 from cgroup_model.dialects.optional import directory_of, optional
 from cgroup_model.dialects.records import Dirs, MemoryLevel
-from cgroup_model.dialects.v1.limits import counter_limit, swap_alone
 from cgroup_model.parse import boolean, flat_keyed, integer, number_of, numbers
 from cgroup_model.snapshot import UNLIMITED, Limit, Memory, MemoryEvents, MemoryStat, UnlimitedType
 from cgroup_model.source import Missing, Source
@@ -27,16 +27,31 @@ TRANSLATED = {
     "writeback": "file_writeback",
 }
 SAME = (
-    "shmem swapcached inactive_anon active_anon inactive_file active_file unevictable pgpgin pgpgout pgfault pgmajfault "
-    "workingset_refault_anon workingset_refault_file workingset_activate_anon workingset_activate_file "
-    "workingset_restore_anon workingset_restore_file workingset_nodereclaim"
-).split()
-STAT = {f"total_{name}".encode(): field for name, field in {**TRANSLATED, **dict(zip(SAME, SAME, strict=True))}.items()}
+    "shmem",
+    "swapcached",
+    "inactive_anon",
+    "active_anon",
+    "inactive_file",
+    "active_file",
+    "unevictable",
+    "pgpgin",
+    "pgpgout",
+    "pgfault",
+    "pgmajfault",
+    "workingset_refault_anon",
+    "workingset_refault_file",
+    "workingset_activate_anon",
+    "workingset_activate_file",
+    "workingset_restore_anon",
+    "workingset_restore_file",
+    "workingset_nodereclaim",
+)
+STAT = {f"total_{name}".encode(): field for name, field in {**TRANSLATED, **{name: name for name in SAME}}.items()}
 STAT_OF_LEVEL = {b"total_active_file": "active_file", b"total_inactive_file": "inactive_file"}
 
 
 def read_memory(source: Source, dirs: Dirs) -> Memory:
-    """All of the memory controller."""
+    """Read all of the memory controller."""
     directory = directory_of(dirs, "memory")
     current = integer(source.read(directory, "memory.usage_in_bytes"))
     maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
@@ -61,7 +76,7 @@ def read_memory(source: Source, dirs: Dirs) -> Memory:
 
 
 def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryLevel:
-    """Limits and usage of one level."""
+    """Read limits and usage of one level."""
     directory = directory_of(dirs, "memory")
     current = integer(source.read(directory, "memory.usage_in_bytes"))
     maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
@@ -96,7 +111,7 @@ def write_memory_max(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> 
         source.write(directory, name, _limit_bytes(_sum(limit, swap) if both else limit))
 
 
-def write_memory_high(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
+def write_memory_high(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:  # noqa: ARG001
     """Raise `Missing`: nothing in v1 throttles before the limit (soft limits only order global reclaim)."""
     raise Missing("memory.high")
 
@@ -111,7 +126,7 @@ def write_swap_max(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> No
 
 
 def _events(oom: Mapping[bytes, bytes]) -> MemoryEvents | None:
-    """v1 counts an OOM kill in the cgroup of the victim only, so hierarchical and local events are the same."""
+    """Take local events for both: v1 counts an OOM kill in the cgroup of the victim only."""
     kills = number_of(oom, b"oom_kill")
     return None if kills is None else MemoryEvents(oom_kill=kills)
 
@@ -127,7 +142,7 @@ def _swap_max(source: Source, directory: str, memory: int | UnlimitedType) -> Li
 
 
 def _swap_current(source: Source, directory: str, current: int, stat: Mapping[bytes, bytes]) -> int | None:
-    """From memory.stat when it was read: memory and swap together is read at another moment than memory."""
+    """Prefer memory.stat when it was read: memory and swap together is read at another moment than memory."""
     swap = number_of(stat, b"total_swap")
     if swap is not None:
         return swap

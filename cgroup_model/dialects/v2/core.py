@@ -18,7 +18,7 @@ PRESSURE_OFF = (errno.EOPNOTSUPP, errno.ENODATA)
 
 
 def read_core(source: Source, dirs: Dirs) -> Core:
-    """State of the cgroup; ``frozen`` only when every task has come to rest."""
+    """Read the state of the cgroup; ``frozen`` only when every task has come to rest."""
     directory = directory_of(dirs, "")
     stat = flat_keyed(source.read(directory, "cgroup.stat"))
     events = optional(source, directory, "cgroup.events", flat_keyed) or {}
@@ -32,7 +32,7 @@ def read_core(source: Source, dirs: Dirs) -> Core:
 
 
 def read_pressure(source: Source, dirs: Dirs) -> Pressure:
-    """Pressure stall information; None for each resource that this kernel does not account."""
+    """Read pressure stall information; None for each resource that this kernel does not account."""
     directory = directory_of(dirs, "")
     return Pressure(
         cpu=_pressure(source, directory, "cpu.pressure"),
@@ -43,7 +43,7 @@ def read_pressure(source: Source, dirs: Dirs) -> Pressure:
 
 
 def read_procs(source: Source, directory: str) -> list[int]:
-    """Processes of this cgroup.
+    """List the processes of this cgroup.
 
     Threaded cgroups do not answer: their processes are listed by their threaded domain.
     """
@@ -51,13 +51,18 @@ def read_procs(source: Source, directory: str) -> list[int]:
 
 
 def read_threads(source: Source, directory: str) -> list[int]:
-    """Threads of this cgroup; none in one that is "domain invalid"."""
+    """List the threads of this cgroup; none in one that is "domain invalid"."""
     return _members(source, directory, "cgroup.threads")
 
 
 def read_controllers(source: Source, directory: str) -> frozenset[str]:
-    """Controllers that this cgroup may hand on to its children."""
+    """Read which controllers this cgroup may hand on to its children."""
     return frozenset(words(source.read(directory, "cgroup.controllers")))
+
+
+def read_subtree_control(source: Source, directory: str) -> frozenset[str]:
+    """Read which controllers this cgroup does hand on to its children."""
+    return frozenset(words(source.read(directory, "cgroup.subtree_control")))
 
 
 def write_freeze(source: Source, dirs: Dirs, *, frozen: bool) -> None:
@@ -66,7 +71,7 @@ def write_freeze(source: Source, dirs: Dirs, *, frozen: bool) -> None:
 
 
 def write_kill(source: Source, dirs: Dirs) -> None:
-    """SIGKILL to everything in the subtree, also to what it forks meanwhile (Linux 5.14)."""
+    """Send SIGKILL to everything in the subtree, also to what it forks meanwhile (Linux 5.14)."""
     source.write(directory_of(dirs, ""), "cgroup.kill", b"1")
 
 
@@ -95,7 +100,7 @@ def _members(source: Source, directory: str, name: str) -> list[int]:
 
 
 def _pressure(source: Source, directory: str, name: str) -> PressureResource | None:
-    """The file is there but refuses when PSI was switched off (``psi=0``, cgroup.pressure)."""
+    """Read one file; it is there but refuses when PSI was switched off (``psi=0``, cgroup.pressure)."""
     try:
         return optional(source, directory, name, pressure)
     except OSError as error:

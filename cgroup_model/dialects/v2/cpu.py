@@ -24,7 +24,7 @@ THROTTLING = {
 
 
 def read_cpu(source: Source, dirs: Dirs) -> Cpu:
-    """Usage, and where the cpu controller is on also quota, weight and throttling."""
+    """Read usage, and where the cpu controller is on also quota, weight and throttling."""
     directory = dirs["cpu"] if "cpu" in dirs else directory_of(dirs, "")
     pairs = flat_keyed(source.read(directory, "cpu.stat"))
     usage = numbers(pairs, USAGE)
@@ -48,7 +48,7 @@ def read_cpu(source: Source, dirs: Dirs) -> Cpu:
 
 
 def read_quota(source: Source, dirs: Dirs) -> Quota:
-    """The CFS quota of one level; Missing on the root cgroup and where the cpu controller is off."""
+    """Read the CFS quota of one level; Missing on the root cgroup and where the cpu controller is off."""
     return _quota(source.read(directory_of(dirs, "cpu"), "cpu.max"))
 
 

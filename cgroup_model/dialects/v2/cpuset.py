@@ -13,7 +13,7 @@ from cgroup_model.source import Source
 
 
 def read_cpuset(source: Source, dirs: Dirs) -> Cpuset:
-    """CPUs and memory nodes, as configured (not on the root cgroup) and as they are in effect."""
+    """Read CPUs and memory nodes, as configured (not on the root cgroup) and as they are in effect."""
     directory = directory_of(dirs, "cpuset")
     return Cpuset(
         cpus_effective=id_list(source.read(directory, "cpuset.cpus.effective")),

@@ -8,39 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cgroup_model.dialects.devices import io_devices
 from cgroup_model.dialects.optional import directory_of, optional
 from cgroup_model.dialects.records import Dirs
 from cgroup_model.parse import device_keyed, integer, limit, numbers
-from cgroup_model.snapshot import Io, IoDevice, UnlimitedType
+from cgroup_model.snapshot import Io, UnlimitedType
 from cgroup_model.source import Source
-
-Devices = dict[tuple[int, int], dict[bytes, bytes]]
 
 COUNTERS = {name.encode(): name for name in ("rbytes", "wbytes", "rios", "wios", "dbytes", "dios")}
 LIMITS = {b"rbps": "rbps_max", b"wbps": "wbps_max", b"riops": "riops_max", b"wiops": "wiops_max"}
 
 
 def read_io(source: Source, dirs: Dirs) -> Io:
-    """Counters and limits of every device that has either, in the kernel's order; weight of BFQ or iocost."""
+    """Read counters and limits of every device that has either, in the kernel's order; weight of BFQ or iocost."""
     directory = directory_of(dirs, "io")
     counted = device_keyed(source.read(directory, "io.stat"))
     limited = optional(source, directory, "io.max", device_keyed) or {}
     weight = optional(source, directory, "io.weight", _weight)
     return Io(
-        devices=tuple(_devices(counted, limited)),
+        devices=io_devices(
+            {number: numbers(pairs, COUNTERS) for number, pairs in counted.items()},
+            {number: _limits(pairs) for number, pairs in limited.items()},
+        ),
         weight=optional(source, directory, "io.bfq.weight", _weight) if weight is None else weight,
     )
-
-
-def _devices(counted: Devices, limited: Devices) -> list[IoDevice]:
-    """Rows in the order of ``io.stat``; devices that are limited but never used come last."""
-    rows = []
-    for number in {**counted, **limited}:
-        counters = numbers(counted.get(number, {}), COUNTERS)
-        limits = _limits(limited.get(number, {}))
-        if counters or limits:
-            rows.append(IoDevice(*number, **counters, **limits))
-    return rows
 
 
 def _limits(pairs: Mapping[bytes, bytes]) -> dict[str, int | UnlimitedType]:
@@ -48,7 +39,7 @@ def _limits(pairs: Mapping[bytes, bytes]) -> dict[str, int | UnlimitedType]:
 
 
 def _weight(data: bytes) -> int | None:
-    """The default weight of ``default 100\\n8:0 50\\n``; BFQ alone writes ``100``."""
+    """Parse the default weight, in a line of its own beside exceptions; BFQ alone writes the bare number."""
     for line in data.splitlines():
         tokens = line.split()
         if tokens and tokens[0] == b"default":

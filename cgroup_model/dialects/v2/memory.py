@@ -20,7 +20,7 @@ EVENTS = {field.name.encode(): field.name for field in fields(MemoryEvents)}
 
 
 def read_memory(source: Source, dirs: Dirs) -> Memory:
-    """All of the memory controller; on the root cgroup only ``stat`` is known."""
+    """Read all of the memory controller; on the root cgroup only ``stat`` is known."""
     directory = directory_of(dirs, "memory")
     stat = _stat(source.read(directory, "memory.stat"))
     return Memory(
@@ -46,7 +46,7 @@ def read_memory(source: Source, dirs: Dirs) -> Memory:
 
 
 def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryLevel:
-    """Limits and usage of one level; Missing on the root cgroup, which has neither."""
+    """Read limits and usage of one level; Missing on the root cgroup, which has neither."""
     directory = directory_of(dirs, "memory")
     stat = numbers(flat_keyed(source.read(directory, "memory.stat")), STAT_OF_LEVEL) if with_stat else {}
     return MemoryLevel(

@@ -1,4 +1,4 @@
-"""How v1 writes limits that are none.
+"""How the kernel writes limits that are none where it does not say ``max``: on v1, and for hugetlb also on v2.
 
 A page counter's maximum is LONG_MAX pages (mm/page_counter.c), shown in bytes and rounded down to the size of a
 page, of a huge page for hugetlb: 0x7ffffffffffff000 with 4 KiB pages.
@@ -14,13 +14,15 @@ UNLIMITED_FROM = (1 << 63) - LARGEST_PAGE
 
 
 def counter_limit(data: bytes) -> int | UnlimitedType:
-    """A limit in bytes; -1 or the counter's maximum is `UNLIMITED`."""
+    """Parse a limit in bytes; ``max``, -1 or the counter's maximum is `UNLIMITED`."""
+    if data.strip() == b"max":
+        return UNLIMITED
     value = signed(data)
     return UNLIMITED if value < 0 or value >= UNLIMITED_FROM else value
 
 
 def swap_alone(memsw: int | UnlimitedType, memory: int | UnlimitedType) -> int | UnlimitedType:
-    """What a limit of memory and swap together leaves to swap, bytes; never negative."""
+    """Compute what a limit of memory and swap together leaves to swap, bytes; never negative."""
     if memsw is UNLIMITED:
         return UNLIMITED
     return 0 if memory is UNLIMITED else max(0, memsw - memory)
