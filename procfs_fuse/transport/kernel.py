@@ -65,6 +65,8 @@ class Connection:
         self.notifier = Notifier(fd, self.problems)
         self.requests = [0] * _OPCODES
         """How many requests of each opcode have been read; unknown opcodes at 0."""
+        self.last_kind = 0
+        """Opcode of the last request, 0 if unknown."""
         self._buffer = buffer
         self._request = [buffer[:_ANSWER]]
         self._operations = Operations(filesystem, buffer[IN_HEADER.size : _ANSWER], buffer[_BODY:], negotiated)
@@ -109,7 +111,8 @@ class Connection:
         Whatever the request or the file system do, the caller in the kernel gets an answer and nothing is raised.
         """
         length, opcode, unique, node, pid = IN_HEADER.unpack_from(self._buffer)
-        self.requests[opcode if opcode < _OPCODES else 0] += 1
+        self.last_kind = kind = opcode if opcode < _OPCODES else 0
+        self.requests[kind] += 1
         try:
             handler = self._handlers.get(opcode) if length == size >= IN_HEADER.size else _reject
             result = handler(node, pid, size - IN_HEADER.size) if handler else -errno.ENOSYS
