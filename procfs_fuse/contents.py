@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from cgroup_model.hierarchy import Cgroup
 from cgroup_model.snapshot import Need, Snapshot
@@ -20,6 +21,7 @@ from procfs_fuse.views import View
 
 log = logging.getLogger(__name__)
 
+_GOOD_SECONDS = 30.0  # after that a last good answer would look like a container in which nothing happens
 _LONGEST_REMEMBERED = 8192  # bytes; large files (cpuinfo of a large machine) are not kept per container
 _MOST_LOGGED = 4096
 
@@ -62,13 +64,20 @@ class HostFiles:
         self._descriptors.clear()
 
 
+class _Good(NamedTuple):
+    """An answer without fallbacks, and until when (CLOCK_MONOTONIC, seconds) it stands in for an unknown one."""
+
+    content: bytes
+    until: float
+
+
 class Contents:
     """Renders views."""
 
     def __init__(self, collector: Collector, host: HostFiles) -> None:
         self._collector = collector
         self._host = host
-        self._last_good: dict[tuple[str, int], dict[str, bytes]] = {}
+        self._last_good: dict[tuple[str, int], dict[str, _Good]] = {}
         self._logged: set[tuple[str, str, str]] = set()
         self.fallbacks: Counter[tuple[str, str]] = Counter()
         """(file, reason) -> how often an answer was not the container's own of that moment."""
@@ -90,7 +99,8 @@ class Contents:
         if reasons:
             return self._fall_back(cgroup, view, ", ".join(reasons), content)
         if len(content) <= _LONGEST_REMEMBERED:
-            self._last_good.setdefault((cgroup.path, cgroup.inode), {})[view.PATH] = content
+            good = _Good(content, time.monotonic() + _GOOD_SECONDS)
+            self._last_good.setdefault((cgroup.path, cgroup.inode), {})[view.PATH] = good
         return content
 
     def unresolved(self, view: View, reason: str) -> bytes:
@@ -107,9 +117,9 @@ class Contents:
         """``partial`` is what the view makes of an incomplete snapshot: the host's lines where it knows no better."""
         self._note(cgroup.path, view, reason)
         last = self._last_good.get((cgroup.path, cgroup.inode), {}).get(view.PATH)
-        if last is not None:
-            return last
-        return partial if partial is not None else self._host.read(view)
+        if last is not None and time.monotonic() < last.until:
+            return last.content
+        return partial or self._host.read(view)
 
     def _note(self, path: str, view: View, reason: str) -> None:
         self.fallbacks[view.PATH, reason.partition(":")[0]] += 1
