@@ -158,7 +158,7 @@ class Registry:
         """The one instance an operator mounted, else the automatic one, else None; several: UsageError."""
         mounted = [instance for instance in alive if not instance.automatic]
         if len(mounted) > 1:
-            raise UsageError("several instances are mounted", f"choose one with --mount; {known(mounted)}")
+            raise UsageError("several instances are mounted", f"name one of them; {known(mounted)}")
         return next(iter(mounted or alive), None)
 
     def _directories(self) -> Iterator[str]:

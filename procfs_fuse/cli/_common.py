@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from cgroup_model.snapshot import Policy
 from cgscope.errors import Failure
 from procfs_fuse.instances import DEFAULT_STATE_DIR, STATE_DIR_VARIABLE
 
@@ -18,6 +19,36 @@ def add_state_dir(parser: argparse.ArgumentParser) -> None:
 def add_mount(parser: argparse.ArgumentParser) -> None:
     """Add ``--mount``, which chooses an instance."""
     parser.add_argument("--mount", metavar="DIR", help="the instance at this mount point, when several are mounted")
+
+
+def add_policy(parser: argparse.ArgumentParser) -> None:
+    """Add the options that decide what the files show."""
+    parser.add_argument(
+        "--cpu-view",
+        choices=["quota", "cpuset"],
+        default="quota",
+        help="CPUs shown: cut to the quota (default), or not",
+    )
+    parser.add_argument(
+        "--available",
+        choices=["kernel", "working-set"],
+        default="kernel",
+        help="MemAvailable: with all file cache that the kernel could drop (default), or without active file cache",
+    )
+    parser.add_argument("--pid-max", choices=["pids", "host"], default="pids", help="pid_max: from pids.max (default)")
+    parser.add_argument(
+        "--throttled-as-steal", action="store_true", help="show time waiting for quota as steal time in /proc/stat"
+    )
+
+
+def policy_of(arguments: argparse.Namespace) -> Policy:
+    """The policy that the options of `add_policy` chose."""
+    return Policy(
+        cpu_view=arguments.cpu_view,
+        available=arguments.available,
+        pid_max=arguments.pid_max,
+        throttled_as_steal=arguments.throttled_as_steal,
+    )
 
 
 def need_root(what: str) -> None:

@@ -8,11 +8,10 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from cgroup_model.snapshot import Policy
 from cgscope.arguments import value
 from cgscope.errors import Failure, explain
 from procfs_fuse import background, mountpoint
-from procfs_fuse.cli._common import add_state_dir, need_root
+from procfs_fuse.cli._common import add_policy, add_state_dir, need_root, policy_of
 from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Registry, private_directory
 from procfs_fuse.transport import mounting
 
@@ -38,22 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transport", choices=["kernel"], default="kernel", help="how requests reach us (default: kernel)"
     )
-    parser.add_argument(
-        "--cpu-view",
-        choices=["quota", "cpuset"],
-        default="quota",
-        help="CPUs shown: cut to the quota (default), or not",
-    )
-    parser.add_argument(
-        "--available",
-        choices=["kernel", "working-set"],
-        default="kernel",
-        help="MemAvailable: with all file cache that the kernel could drop (default), or without active file cache",
-    )
-    parser.add_argument("--pid-max", choices=["pids", "host"], default="pids", help="pid_max: from pids.max (default)")
-    parser.add_argument(
-        "--throttled-as-steal", action="store_true", help="show time waiting for quota as steal time in /proc/stat"
-    )
+    add_policy(parser)
     add_state_dir(parser)
     parser.add_argument("--automatic", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, default=None, help=argparse.SUPPRESS)
@@ -109,13 +93,7 @@ def _serve(arguments: argparse.Namespace, place: str, directory: str, on_ready: 
     from procfs_fuse import daemon  # noqa: PLC0415 - the whole server, which the background case does not need here
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    policy = Policy(
-        cpu_view=arguments.cpu_view,
-        available=arguments.available,
-        pid_max=arguments.pid_max,
-        throttled_as_steal=arguments.throttled_as_steal,
-    )
-    daemon.serve(daemon.Settings(place, directory, arguments.ttl, policy, arguments.automatic), on_ready)
+    daemon.serve(daemon.Settings(place, directory, arguments.ttl, policy_of(arguments), arguments.automatic), on_ready)
 
 
 def _words(arguments: argparse.Namespace, place: str, registry: Registry) -> list[str]:

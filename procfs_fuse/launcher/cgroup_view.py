@@ -45,15 +45,16 @@ def prepare_fresh_root(mounts: Mounts) -> None:
 
 
 def _directories(mounts: Mounts, cgroup: str) -> list[tuple[Hierarchy, str]]:
-    found = []
-    for hierarchy in mounts.hierarchies:
-        try:
-            directory = hierarchy.directory(cgroup)
-        except OutOfSight:
-            continue
-        if os.path.isdir(directory):
-            found.append((hierarchy, directory))
-    return found
+    """Where the container is in each hierarchy: in the root of those that have no cgroup for it."""
+    return [(hierarchy, _directory(hierarchy, cgroup)) for hierarchy in mounts.hierarchies]
+
+
+def _directory(hierarchy: Hierarchy, cgroup: str) -> str:
+    try:
+        directory = hierarchy.directory(cgroup)
+    except OutOfSight:
+        return hierarchy.mountpoint
+    return directory if os.path.isdir(directory) else hierarchy.mountpoint
 
 
 def _is_unified(mounts: Mounts) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -36,4 +36,4 @@ class Container:
 
 def new_id() -> str:
     """A name that no other container has."""
-    return secrets.token_hex(6)
+    return os.urandom(6).hex()

@@ -16,7 +16,6 @@ from typing import Final
 
 from cgroup_model.keys import escape_path
 from cgscope.errors import Failure
-from procfs_fuse import background, mountpoint
 from procfs_fuse.control_socket import ask
 from procfs_fuse.instances import USERS_LOCK, Instance, Registry, private_directory
 from procfs_fuse.launcher.container import Container
@@ -89,6 +88,8 @@ def _running(registry: Registry) -> Instance | None:
 
 
 def _start(registry: Registry) -> Instance:
+    from procfs_fuse import background, mountpoint  # noqa: PLC0415 - the server's modules; mostly it runs already
+
     directory, place = registry.automatic_directory, registry.automatic_mountpoint
     mountpoint.clear(directory, place)
     private_directory(place)

@@ -35,12 +35,11 @@ def wait(pid: int) -> int:
     """
     killed_for = 0
     while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)  # first: its SIGCHLD may have come before signals were blocked
+        if ended:
+            return _code(status, killed_for)
         info = signal.sigwaitinfo(_PASSED_ON | {signal.SIGCHLD})
-        if info.si_signo == signal.SIGCHLD:
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                return _code(status, killed_for)
-        elif _pass_on(pid, info.si_signo, from_terminal=info.si_code == _SI_KERNEL):
+        if info.si_signo != signal.SIGCHLD and _pass_on(pid, info.si_signo, from_terminal=info.si_code == _SI_KERNEL):
             killed_for = killed_for or info.si_signo
 
 
