@@ -147,7 +147,8 @@ class Service:
     def _connect(self, name: str, mountpoint: str, filesystem: OpenFileSystem | CachedFileSystem) -> None:
         fd = mounting.open_device()
         try:
-            mounting.mount(fd, mountpoint)
+            # Read-only, or else each cached read would age the access time, which costs the next fstat a question.
+            mounting.mount(fd, mountpoint, read_only=filesystem.cached)
         except OSError:
             os.close(fd)
             raise
