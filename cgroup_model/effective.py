@@ -10,8 +10,7 @@ Kernel: mm/page_counter.c (try_charge goes up through all parents), mm/memcontro
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Iterable
 from typing import TypeVar
 
 from cgroup_model.dialects.records import MemoryLevel, Quota
@@ -23,7 +22,6 @@ MemoryLevels = Iterable[tuple[str | None, MemoryLevel]]
 """(path, level), innermost first; the path None stands for ancestors that are out of sight."""
 
 _QUOTA_NOISE = 5e-7  # CPUs; half of the smallest step, 1 us in the longest period, 1 s: 2.0000001 was meant to be 2
-
 
 ROOT_MEMORY = MemoryLevel(max=UNLIMITED, high=UNLIMITED, swap_max=UNLIMITED)
 ROOT_QUOTA = Quota(UNLIMITED)
@@ -74,20 +72,23 @@ def memory_bounds(levels: MemoryLevels) -> MemoryBounds:
     """Minimise limits, and what is left of them, over all levels."""
     levels = list(levels)
     levels += _unseen(levels)
-    maximum, max_origin = minimum((path, level.max) for path, level in levels)
-    high, high_origin = minimum((path, level.high) for path, level in levels)
-    swap_max, swap_max_origin = minimum((path, level.swap_max) for path, level in levels)
+    maximum, max_origin = minimum([(path, level.max) for path, level in levels])
+    high, high_origin = minimum([(path, level.high) for path, level in levels])
+    swap_max, swap_max_origin = minimum([(path, level.swap_max) for path, level in levels])
+    # Most levels have no limit: they are looked at no further, since this is done for every read of meminfo.
+    limited = [level for _path, level in levels if is_limited(level)]
+    swap_limited = [level for _path, level in levels if isinstance(level.swap_max, int)]
     return MemoryBounds(
         max=maximum,
         max_origin=max_origin,
         high=high,
         high_origin=high_origin,
-        free=_least(levels, lambda level: _left(level.max, level.current), maximum),
-        available=_least(levels, lambda level: _available(level, level.active_file), maximum, high),
-        available_working_set=_least(levels, lambda level: _available(level, 0), maximum, high),
+        free=_least([_left(level.max, level.current) for level in limited], maximum),
+        available=_least([_available(level, level.active_file) for level in limited], maximum, high),
+        available_working_set=_least([_available(level, 0) for level in limited], maximum, high),
         swap_max=swap_max,
         swap_max_origin=swap_max_origin,
-        swap_free=_least(levels, lambda level: _left(level.swap_max, level.swap_current), swap_max),
+        swap_free=_least([_left(level.swap_max, level.swap_current) for level in swap_limited], swap_max),
     )
 
 
@@ -101,18 +102,27 @@ def shown_cpus(usable: tuple[int, ...], quotas: Iterable[tuple[str | None, Quota
 
 
 def _unseen(levels: MemoryLevels) -> list[tuple[str | None, MemoryLevel]]:
-    """Make a level of what v1 tells about ancestors that no mount shows: their limit, but nobody's usage above ours."""
+    """Make levels of what v1 tells about ancestors that no mount shows: their limit, but nobody's usage above ours."""
     return [
-        (None, replace(level, max=level.hierarchical_max, high=None, swap_max=None))
+        (
+            None,
+            MemoryLevel(
+                max=level.hierarchical_max,
+                current=level.current,
+                active_file=level.active_file,
+                inactive_file=level.inactive_file,
+                slab_reclaimable=level.slab_reclaimable,
+            ),
+        )
         for _path, level in levels
         if isinstance(level.hierarchical_max, int)
     ]
 
 
-def _least(levels: MemoryLevels, amount: Callable[[MemoryLevel], int | None], *limits: Limit) -> int | None:
-    """Return the smallest amount of all levels, above no limit even where the usage at that limit is unknown."""
-    least = min((left for _path, level in levels if (left := amount(level)) is not None), default=None)
-    return least if least is None else min([least, *(limit for limit in limits if isinstance(limit, int))])
+def _least(amounts: Iterable[int | None], *limits: Limit) -> int | None:
+    """Return the smallest known amount, above no limit even where the usage at that limit is unknown."""
+    known = [amount for amount in amounts if amount is not None]
+    return min([*known, *(limit for limit in limits if isinstance(limit, int))]) if known else None
 
 
 def _left(limit: Limit, current: int | None) -> int | None:
@@ -122,9 +132,10 @@ def _left(limit: Limit, current: int | None) -> int | None:
 
 def _available(level: MemoryLevel, active_file: int | None) -> int | None:
     """Tell what one level leaves once all that can be is reclaimed; unknown parts are not promised."""
-    limit = min((limit for limit in (level.max, level.high) if isinstance(limit, int)), default=None)
-    if limit is None or level.current is None:
+    limits = [limit for limit in (level.max, level.high) if isinstance(limit, int)]
+    if not limits or level.current is None:
         return None
+    limit = min(limits)
     reclaimable = (active_file or 0) + (level.inactive_file or 0) + (level.slab_reclaimable or 0)
     # The files are read one after the other: what is reclaimable may have grown above the usage read before.
     return max(0, min(limit, limit - level.current + reclaimable))

@@ -502,11 +502,9 @@ def test_v1_limits_of_ancestors_bind(make_v1: MakeV1, v1: World) -> None:
 @pytest.mark.parametrize("own", [V1_UNLIMITED, "9000\n"])
 def test_v1_counts_ancestors_that_no_mount_shows(make_v1: MakeV1, v1: World, own: str) -> None:
     """In a container the host's cgroups are out of sight, but v1 still tells their limit."""
-    make_v1(
-        "/a",
-        memory_limit_in_bytes=own,
-        memory_stat="hierarchical_memory_limit 3000\ntotal_active_file 100\ntotal_inactive_file 200\n",
-    )
+    stat = "hierarchical_memory_limit 3000\ntotal_active_file 100\ntotal_inactive_file 200\n"
+    make_v1("/", memory_stat=stat)
+    make_v1("/a", memory_limit_in_bytes=own, memory_stat=stat)
     bounds = v1.collector.snapshot(v1["/a"], Need.MEMORY).memory_bounds
     assert bounds is not None
     assert (bounds.max, bounds.max_origin, bounds.free, bounds.available) == (3000, None, 2000, 2300)
