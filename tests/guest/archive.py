@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from scripts.debian_tools import DebianTools, FetchError, Unavailable
@@ -30,10 +30,7 @@ class Archive:
             names = self._apt().search(f"^{SOURCE_PACKAGE.pattern}$")
         except (FetchError, Unavailable) as error:
             raise _one_line(error) from error
-        versions = [(int(match[1]), int(match[2]), name) for name in names if (match := SOURCE_PACKAGE.fullmatch(name))]
-        if not versions:
-            raise GuestError("Debian's archive offers no linux-source package")
-        return max(versions)[2]
+        return newest(names)
 
     def download(self, package: str, folder: Path) -> Path:
         """Download ``package`` into the empty ``folder``; return the .deb file."""
@@ -60,6 +57,14 @@ class Archive:
         mirror = self._environ.get("CGSCOPE_DEBIAN_MIRROR") or configured_mirror(APT_FOLDER)
         sources = f"deb [signed-by={KEYRING}] {mirror} sid main\n"
         return DebianTools(self._cache / "debian", self._environ, packages={}, sources=sources)
+
+
+def newest(names: Iterable[str]) -> str:
+    """Return the name with the highest kernel version. Raises GuestError when none is a kernel source package."""
+    versions = [(int(match[1]), int(match[2]), name) for name in names if (match := SOURCE_PACKAGE.fullmatch(name))]
+    if not versions:
+        raise GuestError("Debian's archive offers no kernel source package")
+    return max(versions)[2]
 
 
 def configured_mirror(apt_folder: Path) -> str:

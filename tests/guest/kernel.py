@@ -7,6 +7,7 @@ import lzma
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,7 +23,6 @@ from tests.guest.patches import REPLACEMENTS, SCHED_CLOCK, apply_patches
 HERE: Final = Path(__file__).resolve().parent
 FRAGMENT: Final = HERE / "kernel.config"
 BUILD_TOOLS: Final[Mapping[str, str]] = {
-    "gcc": "gcc",
     "make": "make",
     "flex": "flex",
     "bison": "bison",
@@ -30,7 +30,7 @@ BUILD_TOOLS: Final[Mapping[str, str]] = {
     "bc": "bc",
     "xz": "xz-utils",
 }
-"""Program -> Debian package that has it."""
+"""Program -> Debian package that has it and that works where it is merely unpacked (a compiler does not)."""
 
 EXCLUDED: Final = (
     "/arch/[!uxK]*",
@@ -87,6 +87,7 @@ def _build(folder: Path, cache: Path, archive: Archive) -> None:
     start = time.monotonic()
     package = archive.newest_kernel_source()
     say(f"no kernel in {cache} yet: building one from Debian's {package}, about 5 minutes on 2 CPUs")
+    require_compiler()
     environment = build_environment()
     log = cache / "build.log"
     log.unlink(missing_ok=True)
@@ -104,15 +105,27 @@ def _build(folder: Path, cache: Path, archive: Archive) -> None:
     say(f"kernel built in {time.monotonic() - start:.0f} s")
 
 
+def require_compiler() -> None:
+    """Check that a static program can be compiled, which the kernel will be. Raises GuestError."""
+    command = ["gcc", "-static", "-x", "c", "-o", "/dev/null", "-"]
+    try:
+        done = subprocess.run(command, input=b"int main(void) { return 0; }", capture_output=True, check=False)
+    except FileNotFoundError:
+        done = None
+    if done is None or done.returncode:
+        raise GuestError("cannot build a kernel without a C compiler: apt-get install gcc libc6-dev")
+
+
 def build_environment(tools: DebianTools | None = None) -> dict[str, str]:
     """Return the environment that finds all `BUILD_TOOLS`, the machine's own or unpacked ones. Raises GuestError."""
     tools = tools or DebianTools(packages=BUILD_TOOLS)
     try:
         found = {name: tools.tool(name) for name in BUILD_TOOLS}
     except (FetchError, Unavailable) as error:
-        needed = " ".join(sorted(set(BUILD_TOOLS.values())))
+        missing = " ".join(sorted({package for name, package in BUILD_TOOLS.items() if not shutil.which(name)}))
+        reason = str(error).splitlines()[0]
         raise GuestError(
-            f"cannot build a kernel, which needs {needed} libc6-dev: {str(error).splitlines()[0]}"
+            f"cannot build a kernel without {missing}, to be installed by hand because: {reason}"
         ) from error
     # bison and flex have the paths of their data and of m4 compiled in; both let the environment overrule them.
     bison_data = Path(found["bison"].path).parent.parent / "share" / "bison"

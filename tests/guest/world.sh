@@ -79,9 +79,9 @@ run_command() {
     output=$!
     bb cat /run/errors > /dev/tty2 &
     errors=$!
-    # In the foreground, because the shell starts background jobs with SIGINT ignored; and not through bb, because the
-    # redirections of a function are the shell's own, which has things to say too ("Killed").
-    "$BUSYBOX" setsid /bin/sh "$CGSCOPE_JOB/command.sh" < /dev/null > /run/output 2> /run/errors
+    # In the foreground, because the shell starts background jobs with SIGINT ignored; in a subshell, because otherwise
+    # the redirections are the shell's own for that time, which has things to say too ("Killed").
+    (exec "$BUSYBOX" setsid /bin/sh "$CGSCOPE_JOB/command.sh" < /dev/null > /run/output 2> /run/errors)
     code=$?
     wait_for_readers $output $errors
     report exit $code
