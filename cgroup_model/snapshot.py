@@ -61,6 +61,7 @@ class Need(enum.Flag):
     HOST_SWAPS = enum.auto()
     HOST_DISKSTATS = enum.auto()
     HOST_LIMITS = enum.auto()  #: pid_max and threads-max of the host
+    MEMORY_DETAIL = enum.auto()  #: the fields of `Memory` that no view of meminfo reads: half of its files
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,30 +158,30 @@ class MemoryEvents:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """The memory controller's files of one cgroup; bytes."""
+    """The memory controller's files of one cgroup; bytes. (d): only with `Need.MEMORY_DETAIL`."""
 
     current: int | None = None
     max: Limit = None
     high: Limit = None
-    low: Limit = None
-    min: Limit = None
-    peak: int | None = None
+    low: Limit = None  # (d)
+    min: Limit = None  # (d)
+    peak: int | None = None  # (d)
     swap_current: int | None = None
     swap_max: Limit = None  # swap alone, also on v1 (memsw limit - memory limit)
-    swap_high: Limit = None
-    swap_peak: int | None = None
-    zswap_current: int | None = None
-    zswap_max: Limit = None
-    zswap_writeback: bool | None = None
-    oom_group: bool | None = None
-    oom_kill_disable: bool | None = None  # v1 only
-    under_oom: bool | None = None  # v1 only
-    failcnt: int | None = None  # v1 only
+    swap_high: Limit = None  # (d)
+    swap_peak: int | None = None  # (d)
+    zswap_current: int | None = None  # (d)
+    zswap_max: Limit = None  # (d)
+    zswap_writeback: bool | None = None  # (d)
+    oom_group: bool | None = None  # (d)
+    oom_kill_disable: bool | None = None  # v1 only (d)
+    under_oom: bool | None = None  # v1 only (d)
+    failcnt: int | None = None  # v1 only (d)
     swappiness: int | None = None  # v1 only
     kernel_current: int | None = None  # v1 memory.kmem.usage_in_bytes; v2 memory.stat's kernel
     stat: MemoryStat = field(default_factory=MemoryStat)
-    events: MemoryEvents | None = None
-    events_local: MemoryEvents | None = None
+    events: MemoryEvents | None = None  # (d)
+    events_local: MemoryEvents | None = None  # (d)
 
     @property
     def working_set(self) -> int | None:

@@ -14,7 +14,8 @@ from cgroup_model.snapshot import Cpu, CpuTimes, Host, Load, Need, Policy, Shown
 from cgroup_model.source import CgroupGone, Source
 
 # Plain numbers: operators of enum.Flag cost more than reading a file does.
-_MEMORY: Final = Need.MEMORY.value
+_MEMORY: Final = (Need.MEMORY | Need.MEMORY_DETAIL).value
+_MEMORY_DETAIL: Final = Need.MEMORY_DETAIL.value
 _CPU: Final = (Need.CPU | Need.CPU_TIMES).value
 _CPUS: Final = (Need.CPUS | Need.CPU_TIMES).value
 _CPU_TIMES: Final = Need.CPU_TIMES.value
@@ -112,7 +113,7 @@ class Collector:
         look = Look(cgroup, self._tree.layout(cgroup), host, levels, self._kit)
         history = self._history
         taken_at = self._clock()
-        memory = look.memory() if wanted & _MEMORY else None
+        memory = look.memory(detail=bool(wanted & _MEMORY_DETAIL)) if wanted & _MEMORY else None
         cpu = look.cpu() if wanted & _CPU else None
         cpuset = look.cpuset() if wanted & _CPUSET else None
         cpus = look.shown_cpus(cpu, cpuset) if wanted & _CPUS else None

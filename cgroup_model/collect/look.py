@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final, ParamSpec, Self, TypeVar, cast
 
 from cgroup_model.collect.problems import Problems
 from cgroup_model.dialects import Dialect, Dirs, MemoryLevel, Quota, dialect_for
-from cgroup_model.effective import ROOT_MEMORY, ROOT_QUOTA, as_level, is_limited, memory_bounds, minimum, shown_cpus
+from cgroup_model.effective import ROOT_MEMORY, ROOT_QUOTA, as_level, memory_bounds, minimum, shown_cpus
 from cgroup_model.hierarchy import Cgroup, Layout, Level
 from cgroup_model.mounts import Hierarchy, Mounts
 from cgroup_model.parse import ParseError
@@ -99,9 +100,9 @@ class Look:
 
     # ------------------------------------------------------------------------------ the cgroup's own files
 
-    def memory(self) -> Memory | None:
-        """Read all of the memory controller."""
-        return self._own("memory", self.kit.dialects["memory"].read_memory)
+    def memory(self, *, detail: bool) -> Memory | None:
+        """Read the memory controller."""
+        return self._own("memory", partial(self.kit.dialects["memory"].read_memory, detail=detail))
 
     def cpu(self) -> Cpu | None:
         """Read CPU time, quota, weight and throttling."""
@@ -147,11 +148,8 @@ class Look:
         return memory_bounds(self._each_level("memory", self._memory_level, own, ROOT_MEMORY))
 
     def _memory_level(self, source: Source, dirs: Dirs) -> MemoryLevel:
-        """Read a level; what could be reclaimed there matters only below a limit."""
-        read = self.kit.dialects["memory"].read_memory_level
-        with_stat = self._must_ask_for_unseen()
-        level = read(source, dirs, with_stat=with_stat)
-        return level if with_stat or not is_limited(level) else read(source, dirs, with_stat=True)
+        with_stat = True if self._must_ask_for_unseen() else None
+        return self.kit.dialects["memory"].read_memory_level(source, dirs, with_stat=with_stat)
 
     def _must_ask_for_unseen(self) -> bool:
         return self.kit.tells_unseen and "memory" not in self.layout.whole

@@ -27,11 +27,14 @@ __all__ = ["Dialect", "Dirs", "MemoryLevel", "Quota", "dialect_for"]
 class Dialect(Protocol):
     """What both modules offer."""
 
-    def read_memory(self, source: Source, dirs: Dirs) -> Memory:
-        """Read all of the memory controller."""
+    def read_memory(self, source: Source, dirs: Dirs, *, detail: bool = True) -> Memory:
+        """Read all of the memory controller; without ``detail`` only what `Need.MEMORY` asks for."""
 
-    def read_memory_level(self, source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryLevel:
-        """Read limits and usage of one level; memory.stat only when asked for."""
+    def read_memory_level(self, source: Source, dirs: Dirs, *, with_stat: bool | None = None) -> MemoryLevel:
+        """Read limits and usage of one level, with memory.stat or without.
+
+        By default usage and memory.stat are read where there is a limit: elsewhere nobody asks what is left.
+        """
 
     def read_cpu(self, source: Source, dirs: Dirs) -> Cpu:
         """Read all of cpu (and cpuacct)."""

@@ -28,6 +28,11 @@ def optional(source: Source, directory: str, name: str, parse: Callable[[bytes],
         return None
 
 
+def skipped(_source: Source, _directory: str, _name: str, _parse: Callable[[bytes], Value]) -> Value | None:
+    """Take the place of `optional` for files that are not wanted: reads nothing."""
+    return None
+
+
 def optional_number(source: Source, directory: str, name: str, key: bytes) -> int | None:
     """Read one number of a flat keyed file that may be missing."""
     pairs = optional(source, directory, name, flat_keyed)

@@ -18,12 +18,12 @@ class MemoryLevel:
     max: Limit = None
     high: Limit = None
     current: int | None = None
-    active_file: int | None = None  # this and the next two only with ``with_stat``
+    active_file: int | None = None  # this and the next two only where memory.stat is read
     inactive_file: int | None = None
     slab_reclaimable: int | None = None
     swap_max: Limit = None  # swap alone
     swap_current: int | None = None
-    hierarchical_max: Limit = None  # v1 only, with ``with_stat``: minimum over ancestors, also those out of sight
+    hierarchical_max: Limit = None  # v1 only, from memory.stat: minimum over ancestors, also those out of sight
 
 
 @dataclass(frozen=True, slots=True)

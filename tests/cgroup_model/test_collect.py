@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,9 +150,21 @@ def test_a_snapshot_says_whose_and_when(root: Path, world: World) -> None:
     assert snapshot.host.meminfo == b"MemTotal: 1 kB\n"
 
 
+def test_the_detail_of_memory_is_read_only_when_needed(root: Path, world: World) -> None:
+    """Half of the memory controller's files say nothing that meminfo shows, and each read of it would pay for them."""
+    make_cgroup(root / "a", memory_peak="1500\n")
+    usual = world.collector.snapshot(world["/a"], Need.MEMORY).memory
+    detailed = world.collector.snapshot(world["/a"], Need.MEMORY_DETAIL).memory
+    assert usual is not None
+    assert detailed is not None
+    assert (usual.peak, usual.low) == (None, None)
+    assert (detailed.peak, detailed.low) == (1500, 0)
+    assert replace(detailed, peak=None, low=None, min=None) == usual
+
+
 def test_each_file_is_read_once(root: Path, source: Source, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot of everything does not read the same file twice, so that its parts agree with one another."""
-    make_cgroup(root)
+    make_cgroup(root, memory_max="9000\n")
     make_cgroup(root / "a", memory_max="5000\n")
     read: list[tuple[str, str]] = []
     original = source.read

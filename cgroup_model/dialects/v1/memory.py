@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 
 from cgroup_model.dialects.counters import counter_limit, swap_alone
-from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.optional import directory_of, optional, skipped
 from cgroup_model.dialects.records import Dirs, MemoryLevel
 from cgroup_model.parse import boolean, flat_keyed, integer, number_of, numbers
 from cgroup_model.snapshot import UNLIMITED, Limit, Memory, MemoryEvents, MemoryStat, UnlimitedType
@@ -50,23 +50,24 @@ STAT = {f"total_{name}".encode(): field for name, field in {**TRANSLATED, **{nam
 STAT_OF_LEVEL = {b"total_active_file": "active_file", b"total_inactive_file": "inactive_file"}
 
 
-def read_memory(source: Source, dirs: Dirs) -> Memory:
-    """Read all of the memory controller."""
+def read_memory(source: Source, dirs: Dirs, *, detail: bool = True) -> Memory:
+    """Read all of the memory controller, or what `Need.MEMORY` asks for."""
     directory = directory_of(dirs, "memory")
     current = integer(source.read(directory, "memory.usage_in_bytes"))
     maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
     pairs = flat_keyed(source.read(directory, "memory.stat"))
-    oom = optional(source, directory, "memory.oom_control", flat_keyed) or {}
+    further = optional if detail else skipped
+    oom = further(source, directory, "memory.oom_control", flat_keyed) or {}
     events = _events(oom)
     return Memory(
         current=current,
         max=maximum,
-        peak=optional(source, directory, "memory.max_usage_in_bytes", integer),
+        peak=further(source, directory, "memory.max_usage_in_bytes", integer),
         swap_current=_swap_current(source, directory, current, pairs),
         swap_max=_swap_max(source, directory, maximum),
         oom_kill_disable=_flag(oom, b"oom_kill_disable"),
         under_oom=_flag(oom, b"under_oom"),
-        failcnt=optional(source, directory, "memory.failcnt", integer),
+        failcnt=further(source, directory, "memory.failcnt", integer),
         swappiness=optional(source, directory, "memory.swappiness", integer),
         kernel_current=optional(source, directory, "memory.kmem.usage_in_bytes", integer),
         stat=MemoryStat(**numbers(pairs, STAT)),
@@ -75,12 +76,16 @@ def read_memory(source: Source, dirs: Dirs) -> Memory:
     )
 
 
-def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryLevel:
+def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool | None = None) -> MemoryLevel:
     """Read limits and usage of one level."""
     directory = directory_of(dirs, "memory")
-    current = integer(source.read(directory, "memory.usage_in_bytes"))
     maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
-    pairs = flat_keyed(source.read(directory, "memory.stat")) if with_stat else {}
+    swap_max = _swap_max(source, directory, maximum)
+    limited = isinstance(maximum, int) or isinstance(swap_max, int)
+    if with_stat is None and not limited:
+        return MemoryLevel(max=maximum, swap_max=swap_max)
+    current = integer(source.read(directory, "memory.usage_in_bytes"))
+    pairs = flat_keyed(source.read(directory, "memory.stat")) if with_stat is not False else {}
     stat = numbers(pairs, STAT_OF_LEVEL)
     hierarchical = pairs.get(b"hierarchical_memory_limit")
     return MemoryLevel(
@@ -88,7 +93,7 @@ def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryL
         current=current,
         active_file=stat.get("active_file"),
         inactive_file=stat.get("inactive_file"),
-        swap_max=_swap_max(source, directory, maximum),
+        swap_max=swap_max,
         swap_current=_swap_current(source, directory, current, pairs),
         hierarchical_max=None if hierarchical is None else counter_limit(hierarchical),
     )

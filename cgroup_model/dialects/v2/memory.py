@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.optional import directory_of, optional, skipped
 from cgroup_model.dialects.records import Dirs, MemoryLevel
 from cgroup_model.parse import boolean, flat_keyed, integer, limit, numbers
 from cgroup_model.snapshot import UNLIMITED, Memory, MemoryEvents, MemoryStat, UnlimitedType
@@ -19,45 +19,53 @@ STAT_OF_LEVEL = {name.encode(): name for name in ("active_file", "inactive_file"
 EVENTS = {field.name.encode(): field.name for field in fields(MemoryEvents)}
 
 
-def read_memory(source: Source, dirs: Dirs) -> Memory:
-    """Read all of the memory controller; on the root cgroup only ``stat`` is known."""
+def read_memory(source: Source, dirs: Dirs, *, detail: bool = True) -> Memory:
+    """Read all of the memory controller, or what `Need.MEMORY` asks for; on the root cgroup only ``stat`` is known."""
     directory = directory_of(dirs, "memory")
     stat = _stat(source.read(directory, "memory.stat"))
+    further = optional if detail else skipped
     return Memory(
         current=optional(source, directory, "memory.current", integer),
         max=optional(source, directory, "memory.max", limit),
         high=optional(source, directory, "memory.high", limit),
-        low=optional(source, directory, "memory.low", limit),
-        min=optional(source, directory, "memory.min", limit),
-        peak=optional(source, directory, "memory.peak", integer),
+        low=further(source, directory, "memory.low", limit),
+        min=further(source, directory, "memory.min", limit),
+        peak=further(source, directory, "memory.peak", integer),
         swap_current=optional(source, directory, "memory.swap.current", integer),
         swap_max=optional(source, directory, "memory.swap.max", limit),
-        swap_high=optional(source, directory, "memory.swap.high", limit),
-        swap_peak=optional(source, directory, "memory.swap.peak", integer),
-        zswap_current=optional(source, directory, "memory.zswap.current", integer),
-        zswap_max=optional(source, directory, "memory.zswap.max", limit),
-        zswap_writeback=optional(source, directory, "memory.zswap.writeback", boolean),
-        oom_group=optional(source, directory, "memory.oom.group", boolean),
+        swap_high=further(source, directory, "memory.swap.high", limit),
+        swap_peak=further(source, directory, "memory.swap.peak", integer),
+        zswap_current=further(source, directory, "memory.zswap.current", integer),
+        zswap_max=further(source, directory, "memory.zswap.max", limit),
+        zswap_writeback=further(source, directory, "memory.zswap.writeback", boolean),
+        oom_group=further(source, directory, "memory.oom.group", boolean),
         kernel_current=stat.kernel,
         stat=stat,
-        events=optional(source, directory, "memory.events", _events),
-        events_local=optional(source, directory, "memory.events.local", _events),
+        events=further(source, directory, "memory.events", _events),
+        events_local=further(source, directory, "memory.events.local", _events),
     )
 
 
-def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool) -> MemoryLevel:
+def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool | None = None) -> MemoryLevel:
     """Read limits and usage of one level; Missing on the root cgroup, which has neither."""
     directory = directory_of(dirs, "memory")
-    stat = numbers(flat_keyed(source.read(directory, "memory.stat")), STAT_OF_LEVEL) if with_stat else {}
+    maximum = limit(source.read(directory, "memory.max"))
+    high = optional(source, directory, "memory.high", limit)
+    swap_max = optional(source, directory, "memory.swap.max", limit)
+    limited = isinstance(maximum, int) or isinstance(high, int)
+    wanted = limited if with_stat is None else with_stat
+    stat = numbers(flat_keyed(source.read(directory, "memory.stat")), STAT_OF_LEVEL) if wanted else {}
+    usage = optional if limited or with_stat is not None else skipped
+    swap_usage = optional if isinstance(swap_max, int) or with_stat is not None else skipped
     return MemoryLevel(
-        max=limit(source.read(directory, "memory.max")),
-        high=optional(source, directory, "memory.high", limit),
-        current=integer(source.read(directory, "memory.current")),
+        max=maximum,
+        high=high,
+        current=usage(source, directory, "memory.current", integer),
         active_file=stat.get("active_file"),
         inactive_file=stat.get("inactive_file"),
         slab_reclaimable=stat.get("slab_reclaimable"),
-        swap_max=optional(source, directory, "memory.swap.max", limit),
-        swap_current=optional(source, directory, "memory.swap.current", integer),
+        swap_max=swap_max,
+        swap_current=swap_usage(source, directory, "memory.swap.current", integer),
     )
 
 
