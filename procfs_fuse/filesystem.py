@@ -240,6 +240,9 @@ class OpenFileSystem(_FileSystem):
         self._handles.pop(fh, None)
         self._kept_bytes -= self._kept.pop(fh, 0)
 
+    def settle(self) -> None:
+        """Nothing is left for later here."""
+
     def _new_handle(self, node: int, pid: int) -> _Handle:
         view, slot = self._view(node), node >> INDEX_BITS
         if slot != CALLER_SLOT:
@@ -268,13 +271,15 @@ class OpenFileSystem(_FileSystem):
             self._handles[oldest].content = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Generation:
     """What one cached file holds for one TTL."""
 
-    content: bytes
+    length: int
     mtime_ns: int
     until_ns: int  # CLOCK_MONOTONIC
+    content: bytes | None = None  # None: announced, about to be rendered
+    before: bytes = b""  # content of the generation before
 
 
 class CachedFileSystem(_FileSystem):
@@ -290,6 +295,7 @@ class CachedFileSystem(_FileSystem):
         self._ttl_ns = ttl_ns
         self._links_to = open_mountpoint.rstrip("/")
         self._generations: dict[int, _Generation] = {}
+        self._announced: tuple[int, View] | None = None
 
     def lookup(self, parent: int, name: bytes, pid: int) -> Attr:
         """See `transport.FileSystem`."""
@@ -311,8 +317,8 @@ class CachedFileSystem(_FileSystem):
         if not item.view.CACHEABLE:
             length = len(self.readlink(node))
             return Attr(node, stat.S_IFLNK | 0o777, length, self._started_ns, _STATIC_VALID_NS, _STATIC_VALID_NS)
-        generation = self._generation(node, item.view)
-        return Attr(node, item.mode, len(generation.content), generation.mtime_ns, self._ttl_ns, _STATIC_VALID_NS)
+        generation = self._announce(node, item.view)
+        return Attr(node, item.mode, generation.length, generation.mtime_ns, self._ttl_ns, _STATIC_VALID_NS)
 
     def readlink(self, node: int) -> bytes:
         """The same file on the open file system."""
@@ -338,8 +344,27 @@ class CachedFileSystem(_FileSystem):
 
     def read(self, node: int, fh: int, offset: int, size: int, pid: int) -> bytes:  # noqa: ARG002 - the protocol's
         """The bytes that the last GETATTR announced."""
-        generation = self._generations.get(node) or self._generation(node, self._view(node))
+        generation = self._generations.get(node) or self._announce(node, self._view(node))
+        self.settle()
+        if generation.content is None:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         return generation.content[offset : offset + size]
+
+    def settle(self) -> None:
+        """Render what was announced: after the answer, while its receiver wakes up and asks for the bytes."""
+        if self._announced is None:
+            return
+        (node, view), self._announced = self._announced, None
+        generation = self._generations[node]
+        try:
+            content = self._contents.of_container(self._containers.of_slot(node >> INDEX_BITS), view)
+        except OSError:
+            return  # gone: the READ that follows says so
+        if len(content) != generation.length:
+            # The machine changed (memory or swap was added): the new length has to be announced first.
+            content, generation.until_ns = generation.before, 0
+            del self._generations[node]
+        generation.content = content
 
     def release(self, node: int, fh: int) -> None:
         """Never called."""
@@ -349,15 +374,21 @@ class CachedFileSystem(_FileSystem):
         for node in [node for node in self._generations if node >> INDEX_BITS not in alive_slots]:
             del self._generations[node]
 
-    def _generation(self, node: int, view: View) -> _Generation:
-        """One per node and TTL, whoever asks: concurrent readers get the same bytes, size and mtime."""
+    def _announce(self, node: int, view: View) -> _Generation:
+        """One generation per node and TTL, whoever asks: concurrent readers get the same bytes, size and mtime."""
         now = time.monotonic_ns()
-        generation = self._generations.get(node)
-        if generation is not None and now < generation.until_ns:
-            return generation
-        content = self._contents.of_container(self._containers.of_slot(node >> INDEX_BITS), view)
-        before = generation.mtime_ns if generation is not None else 0
-        generation = _Generation(content, max(time.time_ns(), before + 1), now + self._ttl_ns)
+        old = self._generations.get(node)
+        if old is not None and now < old.until_ns:
+            return old
+        self.settle()
+        cgroup = self._containers.of_slot(node >> INDEX_BITS)
+        if old is None or old.content is None:
+            content = self._contents.of_container(cgroup, view)
+            generation = _Generation(len(content), time.time_ns(), now + self._ttl_ns, content)
+        else:
+            mtime_ns = max(time.time_ns(), old.mtime_ns + 1)
+            generation = _Generation(old.length, mtime_ns, now + self._ttl_ns, None, old.content)
+            self._announced = (node, view)
         self._generations[node] = generation
         return generation
 

@@ -88,3 +88,7 @@ class FileSystem(Protocol):
     def release(self, node: int, fh: int) -> None:
         """Drop a handle: its last descriptor is closed."""
         ...
+
+    def settle(self) -> None:
+        """Called after each answer was given: the moment for work that the answer did not need."""
+        ...

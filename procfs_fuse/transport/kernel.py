@@ -69,6 +69,7 @@ class Connection:
         """Opcode of the last request, 0 if unknown."""
         self._buffer = buffer
         self._request = [buffer[:_ANSWER]]
+        self._settle = filesystem.settle
         self._operations = Operations(filesystem, buffer[IN_HEADER.size : _ANSWER], buffer[_BODY:], negotiated)
         self._handlers = self._operations.handlers()
 
@@ -125,6 +126,10 @@ class Connection:
         elif result != NO_ANSWER:
             self._write(unique, result, 0)
         self._buffer[:4] = _CLEARED
+        try:
+            self._settle()
+        except Exception as error:  # noqa: BLE001 - as above
+            self.problems.report(f"settle: {type(error).__name__}", error)
 
     def wait_until_negotiated(self, timeout_seconds: float) -> Negotiated:
         """Serve until INIT is answered, for a caller that hands the descriptor on; TimeoutError if it never comes."""

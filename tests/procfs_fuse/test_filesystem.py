@@ -308,6 +308,45 @@ def test_after_the_ttl_a_new_mtime() -> None:
     assert world.cached.read(node, 0, 0, 9, 3) == b"%08d\n" % world.collector.taken
 
 
+def test_the_answer_comes_before_the_work() -> None:
+    """GETATTR past the TTL announces size and mtime at once; the content is taken after the answer, and once."""
+    world = World(ttl_ns=0)
+    node = world.node(f"{ONE}/proc/meminfo", world.cached)
+    taken = world.collector.taken
+    world.cached.getattr(node, 3)
+    assert world.collector.taken == taken
+    world.cached.settle()
+    world.cached.settle()
+    assert world.collector.taken == taken + 1
+    assert world.cached.read(node, 0, 0, 9, 3) == b"%08d\n" % (taken + 1)
+
+
+def test_announced_and_gone() -> None:
+    """A container that goes between GETATTR and READ is ENODEV, not an old or empty file."""
+    world = World(ttl_ns=0)
+    node = world.node(f"{ONE}/proc/meminfo", world.cached)
+    world.cached.getattr(node, 3)
+    world.collector.error = CgroupGone("/docker/one")
+    world.cached.settle()
+    with pytest.raises(OSError, match="No such device"):
+        world.cached.read(node, 0, 0, 9, 3)
+
+
+def test_a_new_length_is_announced_first() -> None:
+    """When the machine's own file gets longer, nobody reads more or less than was announced."""
+    world = World(ttl_ns=0)
+    node = world.node(f"{ONE}/proc/meminfo", world.cached)
+    world.collector.taken = 10**8 - 2  # one digit more from the next but one on
+    first = world.cached.getattr(node, 3)
+    world.cached.settle()
+    second = world.cached.getattr(node, 3)
+    assert second.size == first.size
+    assert len(world.cached.read(node, 0, 0, 4096, 3)) == first.size
+    third = world.cached.getattr(node, 3)
+    assert third.size == first.size + 10
+    assert len(world.cached.read(node, 0, 0, 4096, 3)) == third.size
+
+
 def test_files_of_changing_length_are_links() -> None:
     """Only what may be cached is a file there; the rest points to the open file system."""
     world = World()

@@ -53,6 +53,9 @@ class Links:
         """Know nothing."""
         raise OSError(errno.ENOENT, f"{node} {fh} {offset} {size} {pid}")
 
+    def settle(self) -> None:
+        """Leave nothing for later."""
+
     def release(self, node: int, fh: int) -> None:
         """Know nothing."""
 
