@@ -3,9 +3,9 @@
     python -m scripts.debian_tools fetch [TOOL…]          make them present (default: all), print where they are
     python -m scripts.debian_tools exec [TOOL…] -- COMMAND…   the same, then run COMMAND with them in its PATH
 
-Nothing outside the cache folder changes: apt only simulates and downloads, with lists of its own, and ``dpkg -x``
-unpacks without installing. Which packages are missing is apt's answer about *this* machine, so that only those are
-fetched. Where there is no apt, `Unavailable` says so.
+Nothing outside the cache folder changes: apt only simulates and downloads, with lists of its own, and nothing is
+installed. Which packages are missing is apt's answer about *this* machine, so that only those are fetched. Where there
+is no apt, `Unavailable` says so.
 """
 
 from __future__ import annotations
@@ -38,14 +38,17 @@ TOOLS: Final[Mapping[str, str]] = {
     "busybox": "busybox",
     "runc": "runc",
     "lxcfs": "lxcfs",
+    "gcc": "gcc libc6-dev",
 }
-"""Program -> Debian package that has it."""
+"""Program -> Debian package that has it, and further ones that it is of no use without."""
 
 LISTS_LIFETIME_SECONDS: Final = 24 * 3600
 """Package lists older than this are fetched again: mirrors drop the versions that they name."""
 
-INHERITED: Final = frozenset({"libc6"})
-"""Never unpacked: the C library and the machine's own loader have to be of one version."""
+INHERITED: Final = ("libc6", "libgcc-s1")
+"""On every Debian and never unpacked: the C library and the machine's own loader have to be of one version."""
+
+UNPACK: Final = 'dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink --no-same-owner -C "$2"'
 
 
 class Unavailable(Exception):
@@ -97,7 +100,7 @@ class DebianTools:
         sources: str | None = None,
     ) -> None:
         self._cache = cache or cache_directory(environ)
-        self._root = self._cache / "root"
+        self._tree = self._cache / "tree"
         self._environ = environ
         self._packages = packages
         self._sources = sources
@@ -110,7 +113,7 @@ class DebianTools:
             self._fetch(self._packages[name])
             path = self._in_cache(name)
         if not path:
-            raise FetchError(f"{name}: not in Debian's package {self._packages[name]}, or installed outside PATH")
+            raise FetchError(f"{name}: not in Debian's package {self._home(name)}, or installed outside PATH")
         return Tool(path, self.environment())
 
     def search(self, pattern: str) -> list[str]:
@@ -128,25 +131,29 @@ class DebianTools:
     def environment(self) -> dict[str, str]:
         """Return the environment in which programs of the cache are found and find their libraries."""
         environment = dict(self._environ)
-        if self._root.is_dir():
-            libraries = sorted({str(path.parent) for path in self._root.rglob("lib*.so*")})
+        if self._tree.is_dir():
+            libraries = sorted({str(path.parent) for path in (self._tree / "usr" / "lib").rglob("lib*.so*")})
             environment["PATH"] = _joined(environment.get("PATH"), self._path())
             environment["LD_LIBRARY_PATH"] = _joined(environment.get("LD_LIBRARY_PATH"), ":".join(libraries))
         return environment
 
     def _path(self) -> str:
-        return ":".join(str(self._root / part) for part in ("usr/bin", "bin", "usr/sbin", "sbin"))
+        return ":".join(str(self._tree / part) for part in ("usr/local/bin", "usr/bin", "usr/sbin"))
 
     def _in_cache(self, name: str) -> str | None:
         # Debian's alternatives: package procps has w.procps, and its installation script links w to it.
         return shutil.which(name, path=self._path()) or self._link_alternative(name)
 
     def _link_alternative(self, name: str) -> str | None:
-        if not (path := shutil.which(f"{name}.{self._packages[name]}", path=self._path())):
+        if not (path := shutil.which(f"{name}.{self._home(name)}", path=self._path())):
             return None
         link = Path(path).with_name(name)
         link.symlink_to(Path(path).name)
         return str(link)
+
+    def _home(self, name: str) -> str:
+        """Return the package that has the program itself."""
+        return self._packages[name].split()[0]
 
     @contextmanager
     def _ready(self) -> Iterator[None]:
@@ -160,11 +167,36 @@ class DebianTools:
             self._refresh_lists()
             yield
 
-    def _fetch(self, package: str) -> None:
+    def _fetch(self, packages: str) -> None:
         with self._ready():
-            for name in self._missing_packages(package):
+            self._lay_out()
+            for name in self._missing_packages(*packages.split()):
                 if name not in INHERITED:
                     self._unpack(name)
+            self._point_compiler_to_tree()
+
+    def _lay_out(self) -> None:
+        """Make the tree with /lib as a link to /usr/lib and so on, as machines have it: older packages use both."""
+        for name in ("bin", "lib", "lib64", "sbin"):
+            (self._tree / "usr" / name).mkdir(parents=True, exist_ok=True)
+            if not (self._tree / name).is_symlink():
+                (self._tree / name).symlink_to(f"usr/{name}")
+
+    def _point_compiler_to_tree(self) -> None:
+        """Let an unpacked gcc find headers and libraries: its own idea of where they are is /usr."""
+        compiler = self._tree / "usr/bin/gcc"
+        wrapper = self._tree / "usr/local/bin/gcc"
+        if not compiler.exists() or wrapper.exists():
+            return
+        # Linker scripts in the tree name the C library and the loader: the machine's own.
+        for path in self._run("dpkg", "-L", *INHERITED).splitlines():
+            link = self._tree / path.lstrip("/")
+            if ".so" in link.name and not link.exists():
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(path)
+        wrapper.parent.mkdir(parents=True, exist_ok=True)
+        wrapper.write_text(f'#!/bin/sh\nexec "{compiler}" --sysroot="{self._tree}" "$@"\n', encoding="utf-8")
+        wrapper.chmod(0o755)
 
     def _refresh_lists(self) -> None:
         """Fetch apt's lists into the cache; the machine's own may be empty (containers) or stale."""
@@ -183,6 +215,8 @@ class DebianTools:
             f'Dir::State::lists "{self._cache}/lists";\n'
             f'Dir::Cache "{self._cache}";\n'
             'APT::Sandbox::User "root";\n'
+            # Mirrors frozen at a date have expired lists; their signatures are checked all the same.
+            'Acquire::Check-Valid-Until "false";\n'
             "#clear APT::Update::Pre-Invoke;\n"
             "#clear APT::Update::Post-Invoke;\n"
             "#clear APT::Update::Post-Invoke-Success;\n" + self._own_sources(),
@@ -202,13 +236,13 @@ class DebianTools:
             "#clear APT::Default-Release;\n"
         )
 
-    def _missing_packages(self, package: str) -> list[str]:
-        """Return ``package`` and those of its dependencies that this machine lacks, as apt would install them."""
-        simulation = self._run("apt-get", "-s", "install", "--no-install-recommends", "--no-remove", package)
+    def _missing_packages(self, *packages: str) -> list[str]:
+        """Return those of ``packages`` and their dependencies that this machine lacks, as apt would install them."""
+        simulation = self._run("apt-get", "-s", "install", "--no-install-recommends", "--no-remove", *packages)
         return re.findall(r"^Inst (\S+) ", simulation, re.MULTILINE)
 
     def _unpack(self, package: str) -> None:
-        done = self._cache / "unpacked" / package
+        done = self._tree / "unpacked" / package
         if done.exists():
             return
         folder = self._cache / "download" / package
@@ -216,7 +250,8 @@ class DebianTools:
         folder.mkdir(parents=True)
         self._run("apt-get", "download", "-q", package, directory=folder)
         for archive in folder.glob("*.deb"):
-            self._run("dpkg", "-x", str(archive), str(self._root))
+            # Not `dpkg -x`, which puts a folder in the place of a link like /lib.
+            self._run("sh", "-c", UNPACK, "sh", str(archive), str(self._tree))
         shutil.rmtree(folder)
         done.parent.mkdir(exist_ok=True)
         done.touch()

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from scripts.debian_tools import DebianTools, FetchError, Unavailable
+from scripts.debian_tools import TOOLS, DebianTools, FetchError, Unavailable
 from tests.guest.archive import Archive
 from tests.guest.cache import make_once
 from tests.guest.errors import GuestError, run_logged, say
@@ -23,6 +23,7 @@ from tests.guest.patches import REPLACEMENTS, SCHED_CLOCK, apply_patches
 HERE: Final = Path(__file__).resolve().parent
 FRAGMENT: Final = HERE / "kernel.config"
 BUILD_TOOLS: Final[Mapping[str, str]] = {
+    "gcc": TOOLS["gcc"],
     "make": "make",
     "flex": "flex",
     "bison": "bison",
@@ -30,7 +31,7 @@ BUILD_TOOLS: Final[Mapping[str, str]] = {
     "bc": "bc",
     "xz": "xz-utils",
 }
-"""Program -> Debian package that has it and that works where it is merely unpacked (a compiler does not)."""
+"""Program -> Debian packages that have it and that work where they are merely unpacked."""
 
 EXCLUDED: Final = (
     "/arch/[!uxK]*",
@@ -87,8 +88,8 @@ def _build(folder: Path, cache: Path, archive: Archive) -> None:
     start = time.monotonic()
     package = archive.newest_kernel_source()
     say(f"no kernel in {cache} yet: building one from Debian's {package}, about 5 minutes on 2 CPUs")
-    require_compiler()
     environment = build_environment()
+    require_compiler(environment)
     log = cache / "build.log"
     log.unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(prefix="build.", dir=cache) as work:
@@ -105,15 +106,13 @@ def _build(folder: Path, cache: Path, archive: Archive) -> None:
     say(f"kernel built in {time.monotonic() - start:.0f} s")
 
 
-def require_compiler() -> None:
+def require_compiler(environment: Mapping[str, str]) -> None:
     """Check that a static program can be compiled, which the kernel will be. Raises GuestError."""
     command = ["gcc", "-static", "-x", "c", "-o", "/dev/null", "-"]
-    try:
-        done = subprocess.run(command, input=b"int main(void) { return 0; }", capture_output=True, check=False)
-    except FileNotFoundError:
-        done = None
-    if done is None or done.returncode:
-        raise GuestError("cannot build a kernel without a C compiler: apt-get install gcc libc6-dev")
+    program = b"int main(void) { return 0; }"
+    done = subprocess.run(command, input=program, env=environment, capture_output=True, check=False)
+    if done.returncode:
+        raise GuestError("this machine's gcc makes no static program: apt-get install libc6-dev")
 
 
 def build_environment(tools: DebianTools | None = None) -> dict[str, str]:

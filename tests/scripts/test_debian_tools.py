@@ -79,9 +79,9 @@ def test_a_missing_program_is_unpacked_with_its_dependencies(archive: Archive) -
 
 def test_libraries_of_the_cache_are_found(archive: Archive, tmp_path: Path) -> None:
     """Each folder with a shared library is named to the loader, private ones of a package included."""
-    archive.add("cgscope-lib", {"usr/bin/cgscope-lib": "#!/bin/sh\n", "usr/lib/cgscope/libx.so.1": ""})
+    archive.add("cgscope-lib", {"usr/bin/cgscope-lib": "#!/bin/sh\n", "lib/cgscope/libx.so.1": ""})
     tool = archive.tools({"cgscope-lib": "cgscope-lib"}).tool("cgscope-lib")
-    assert str(tmp_path / "cache/root/usr/lib/cgscope") in tool.env["LD_LIBRARY_PATH"].split(":")
+    assert str(tmp_path / "cache/tree/usr/lib/cgscope") in tool.env["LD_LIBRARY_PATH"].split(":")
 
 
 def test_alternatives_are_linked(archive: Archive) -> None:

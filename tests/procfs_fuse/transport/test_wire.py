@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
-from pathlib import Path
+from collections.abc import Callable
 from struct import Struct
 
 import pytest
 
 from procfs_fuse.transport import wire
+from scripts.debian_tools import Tool
 
 TIMES = ["atime", "mtime", "ctime"]
 ATTR = ["ino", "size", "blocks", *TIMES, *(f"{time}nsec" for time in TIMES), "mode", "nlink", "uid", "gid", "rdev"]
@@ -81,15 +81,13 @@ SINCE_7_40 = {"FUSE_NOTIFY_RESEND", "FUSE_HAS_RESEND"}
 
 
 @pytest.fixture(scope="module")
-def header(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def header(tool: Callable[[str], Tool], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Compile a program against linux/fuse.h; return its lines as name -> value."""
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None or not Path("/usr/include/linux/fuse.h").exists():
-        pytest.skip("no C compiler or no linux/fuse.h (linux-libc-dev)")
+    compiler = tool("gcc")
     directory = tmp_path_factory.mktemp("wire")
     source = directory / "wire.c"
     source.write_text(c_program())
-    subprocess.run([compiler, "-o", directory / "wire", source], check=True)
+    subprocess.run([compiler.path, "-o", directory / "wire", source], env=compiler.env, check=True)
     output = subprocess.run([directory / "wire"], check=True, capture_output=True, text=True).stdout
     return dict(line.split(" ", 1) for line in output.splitlines())
 
