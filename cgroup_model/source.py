@@ -69,7 +69,8 @@ class Source:
     """Reads and writes control files; safe to share between threads.
 
     ``budget`` is the number of descriptors to keep (0: every read opens and closes). A file that was not there
-    is not looked for again in the same directory for ``absent_seconds``, since records have many optional ones.
+    is not looked for again in the same directory for ``absent_seconds``, since records have many optional ones; nor is
+    the directory listed again.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Source:
         self._clock = clock
         self._kept: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._absent: dict[str, dict[str, float]] = {}
+        self._listed: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._count = 0
         self._lock = threading.Lock()
         # A shorter read than this is the whole file (see _read_rest).
@@ -122,14 +124,25 @@ class Source:
         finally:
             os.close(descriptor)
 
-    def names(self, directory: str) -> list[str]:
-        """List everything in the directory, in no order; raises `CgroupGone`."""
-        try:
-            return os.listdir(directory)
-        except OSError as error:
-            with self._lock:
+    def names(self, directory: str) -> tuple[str, ...]:
+        """List everything in the directory, in no order, as it was ``absent_seconds`` ago at most.
+
+        Raises `CgroupGone`, and OSError.
+        """
+        with self._lock:
+            now = self._clock()
+            listed = self._listed.get(directory)
+            if listed is not None and now - listed[0] < self._absent_seconds:
+                return listed[1]
+            try:
+                names = tuple(os.listdir(directory))
+            except OSError as error:
                 missing = isinstance(error, FileNotFoundError)
                 raise (self._not_found(directory, "") if missing else self._gone(directory, error)) from error
+            if len(self._listed) >= MOST_DESCRIPTORS:  # of cgroups that came and went
+                self._listed.clear()
+            self._listed[directory] = (now, names)
+            return names
 
     def forget(self, directory: str) -> None:
         """Drop what is kept of one directory."""
@@ -140,6 +153,7 @@ class Source:
         """Drop everything; the source can still be used."""
         with self._lock:
             self._absent.clear()
+            self._listed.clear()
             while self._kept:
                 self._drop(next(iter(self._kept)))
 
@@ -202,6 +216,7 @@ class Source:
 
     def _drop(self, directory: str) -> None:
         self._absent.pop(directory, None)
+        self._listed.pop(directory, None)
         descriptors = self._kept.pop(directory, {})
         self._count -= len(descriptors)
         for descriptor in descriptors.values():

@@ -11,11 +11,13 @@ from cgroup_model.snapshot import UNLIMITED, UnlimitedType
 
 LARGEST_PAGE = 1 << 34  # 16 GiB, the largest huge page of any architecture
 UNLIMITED_FROM = (1 << 63) - LARGEST_PAGE
+# What nearly every level of nearly every machine says (4 KiB pages), known at sight: this is read at each level.
+_UNLIMITED_TEXTS = frozenset({b"max", b"%d" % ((1 << 63) - 4096)})
 
 
 def counter_limit(data: bytes) -> int | UnlimitedType:
     """Parse a limit in bytes; ``max``, -1 or the counter's maximum is `UNLIMITED`."""
-    if data.strip() == b"max":
+    if data.strip() in _UNLIMITED_TEXTS:
         return UNLIMITED
     value = signed(data)
     return UNLIMITED if value < 0 or value >= UNLIMITED_FROM else value

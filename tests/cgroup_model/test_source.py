@@ -208,3 +208,18 @@ def test_a_directory_that_went_away_is_dropped(tmp_path: Path) -> None:
         with pytest.raises(CgroupGone):
             source.read(directory, "b")
         assert source.stats.open_descriptors == 0
+
+
+def test_names_are_listed_again_after_a_while(tmp_path: Path) -> None:
+    """A listing is kept as long as the absence of a file is, and dropped with what is kept of the directory."""
+    now = [0.0]
+    with Source(absent_seconds=1.0, clock=lambda: now[0]) as source:
+        assert source.names(str(tmp_path)) == ()
+        (tmp_path / "late").touch()
+        now[0] = 0.9
+        assert source.names(str(tmp_path)) == ()
+        now[0] = 1.0
+        assert source.names(str(tmp_path)) == ("late",)
+        (tmp_path / "late").unlink()
+        source.forget(str(tmp_path))
+        assert source.names(str(tmp_path)) == ()
