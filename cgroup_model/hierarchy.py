@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
@@ -16,6 +17,7 @@ from cgroup_model.source import CgroupGone, Source
 
 __all__ = ["Cgroup", "Layout", "Level", "Tree", "escape_path", "unescape_path"]
 
+_SETTLING_SECONDS: Final = 5.0  # launchers make a container's directories in v1 hierarchies one after the other
 _MOST_CACHED: Final = 16384  # cgroups; everything that is cached can be found again
 
 
@@ -37,12 +39,14 @@ class Tree:
         container_path: ContainerPath = _no_container,
         container_id: Callable[[str], str | None] = _no_container,
         proc_root: str = "/proc",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.mounts = mounts
         self._source = source
         self._container_path = container_path
         self._container_id = container_id
         self._proc_root = proc_root
+        self._clock = clock
         self._primary = mounts.primary
         self._served = served_by(mounts)
         self._known: dict[str, Cgroup] = {}  # by path; only those that have a directory in every hierarchy
@@ -50,6 +54,7 @@ class Tree:
         self._lock = threading.RLock()
         self._discovery: Discovery | None = None
         self._containers: dict[str, Cgroup] | None = None
+        self._settled_at = 0.0
 
     # ------------------------------------------------------------------------------------------ identity
 
@@ -145,11 +150,10 @@ class Tree:
         with self._lock:
             self.process_events()
             if self._containers is None:
+                self._settled_at = self._clock() + _SETTLING_SECONDS
+            if self._containers is None or self._is_settling(self._containers):
                 self._containers = self._resolve_containers()
-            containers = self._containers
-            if any(cgroup.path not in self._known for cgroup in containers.values()):
-                self._containers = None  # some hierarchy has no directory for one of them yet: look again next time
-            return containers
+            return self._containers
 
     def find(self, key: str) -> Cgroup:
         """Find a container, or any other cgroup by its escaped path; raises `CgroupGone` when there is none."""
@@ -202,6 +206,12 @@ class Tree:
             self._discovery = Discovery(self._primary, self._container_path, self.forget)
             self._discovery.refresh()
         return self._discovery
+
+    def _is_settling(self, containers: Mapping[str, Cgroup]) -> bool:
+        """Tell whether some hierarchy has no directory for one of these yet, but may get it."""
+        if self._clock() >= self._settled_at:
+            return False
+        return any(cgroup.path not in self._known for cgroup in containers.values())
 
     def _resolve_containers(self) -> dict[str, Cgroup]:
         found = {}

@@ -16,6 +16,9 @@ from typing import Final
 from cgroup_model.mounts import CANONICAL_NAMES, Hierarchy, Mounts, OutOfSight
 from cgroup_model.parse import CgroupLine
 
+_CONTROLLERS: Final = ("", "cpu", "cpuacct", "cpuset", "freezer", "hugetlb", "io", "memory", "pids")
+"""What is read here; ``""`` is the v2 core. Where a cgroup is for devices or net_cls says nothing to us."""
+
 _ROOT_INODE: Final = 1  # of the real root of any hierarchy: kernfs numbers from 1 (fs/kernfs/dir.c)
 
 
@@ -61,9 +64,9 @@ class Served:
 
 
 def served_by(mounts: Mounts) -> tuple[Served, ...]:
-    """Group all controllers, the v2 core ``""`` included, by the hierarchy that answers for them."""
+    """Group the controllers by the hierarchy that answers for them."""
     groups: dict[Hierarchy, list[str]] = {}
-    for name in sorted({"", *(name for hierarchy in mounts.hierarchies for name in hierarchy.controllers)}):
+    for name in _CONTROLLERS:
         hierarchy = mounts.for_controller(name)
         if hierarchy is not None:
             groups.setdefault(hierarchy, []).append(name)
@@ -106,6 +109,8 @@ def path_in(hierarchy: Hierarchy, lines: Iterable[CgroupLine]) -> str | None:
 def nearest(hierarchy: Hierarchy, path: str) -> str | None:
     """Return the path itself or its nearest ancestor that exists in this hierarchy; None when none is in sight."""
     try:
+        if os.path.isdir(hierarchy.directory(path)):
+            return path
         lineage = upwards(hierarchy, path)
     except OutOfSight:
         return None

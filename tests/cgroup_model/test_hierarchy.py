@@ -313,6 +313,20 @@ def test_containers_on_v1_are_completed(v1: dict[str, Path], grow: Callable[...,
     assert tree.containers()["abc"].paths["pids"] == "/docker/abc"
 
 
+def test_containers_on_v1_settle(v1: dict[str, Path], grow: Callable[..., Tree]) -> None:
+    """A hierarchy that never gets the container is not searched for it for ever; a rescan or a change looks again."""
+    now = [0.0]
+    tree = grow(v1_mounts(v1), container_path=below_docker, container_id=last_name, clock=lambda: now[0])
+    (v1["memory"] / "docker" / "abc").mkdir(parents=True)
+    tree.containers()
+    now[0] = 60.0
+    assert tree.containers() is tree.containers()
+    (v1["pids"] / "docker" / "abc").mkdir(parents=True)
+    assert tree.containers()["abc"].paths["pids"] == "/"
+    tree.refresh()
+    assert tree.containers()["abc"].paths["pids"] == "/docker/abc"
+
+
 def test_an_event_loop_can_wait_for_changes(v2: Path, grow: Callable[..., Tree]) -> None:
     """The descriptor becomes readable, and processing says whether containers changed."""
     (v2 / "docker").mkdir()
