@@ -7,7 +7,7 @@ import errno
 import os
 import time
 
-from cgroup_model.control.errors import WHY, ControlError, reported
+from cgroup_model.control.errors import WHY, failure, reported
 from cgroup_model.control.group import CONTROLLERS, WAIT_SECONDS, Group, below, within
 from cgroup_model.dialects import Dialect, dialect_for
 from cgroup_model.mounts import Hierarchy, Mounts
@@ -26,7 +26,7 @@ def create(mounts: Mounts, path: str) -> None:
         for hierarchy in group.hierarchies:
             with reported("make", path):
                 _create_in(hierarchy, path, group.source, made)
-    except ControlError:
+    except BaseException:
         for directory in reversed(made):
             with contextlib.suppress(OSError):  # somebody uses it already
                 os.rmdir(directory)
@@ -46,7 +46,7 @@ def remove(mounts: Mounts, path: str, timeout_seconds: float = WAIT_SECONDS) -> 
             for directory in [*below(top), top]:
                 left = max(0.0, deadline - time.monotonic())
                 if not within(left, lambda directory=directory: _removed(directory)):  # type: ignore[misc]
-                    raise ControlError(_still_used(group, hierarchy.path(directory)))
+                    raise failure("remove", hierarchy.path(directory), _used_by(group))
 
 
 def _create_in(hierarchy: Hierarchy, path: str, source: Source, made: list[str]) -> None:
@@ -81,10 +81,9 @@ def _hand_on(hierarchy: Hierarchy, dialect: Dialect, source: Source, directory: 
     except OSError as error:
         if error.errno not in (errno.EBUSY, errno.EOPNOTSUPP):
             raise
-        raise ControlError(
-            f"cannot give {', '.join(sorted(missing))} to children of cgroup {hierarchy.path(directory)}: it holds "
-            "processes itself, and cgroup v2 allows either; move them into a child of it, or choose another parent"
-        ) from error
+        given = ", ".join(sorted(missing))
+        why = "it holds processes, and cgroup v2 allows either; move them into a child of it, or use another parent"
+        raise failure(f"give {given} to children of", hierarchy.path(directory), why) from error
 
 
 def _inherit_cpuset(dialect: Dialect, source: Source, parent: str, directory: str) -> None:
@@ -108,7 +107,6 @@ def _removed(directory: str) -> bool:
     return True
 
 
-def _still_used(group: Group, path: str) -> str:
-    members = group.procs()
-    reason = f"process {', '.join(map(str, members))} is in it; stop it first" if members else WHY[errno.EBUSY]
-    return f"cannot remove cgroup {path}: {reason}"
+def _used_by(group: Group) -> str:
+    members = ", ".join(map(str, group.procs()))
+    return f"process {members} is in it; stop it first" if members else WHY[errno.EBUSY]

@@ -25,23 +25,25 @@ class ControlError(Exception):
     """A cgroup could not be made, changed or removed."""
 
 
+def failure(doing: str, path: str, why: str) -> ControlError:
+    """Write the line; a path stays on it, whatever bytes it holds."""
+    shown = path if path.isprintable() and path else repr(path)
+    return ControlError(f"cannot {doing} cgroup {shown}: {why}")
+
+
 @contextmanager
 def reported(doing: str, path: str, why: Mapping[int, str] | None = None) -> Iterator[None]:
     """Turn what readers, writers and the kernel raise into one line."""
     try:
         yield
     except CgroupGone as error:
-        raise ControlError(
-            f"cannot {doing} cgroup {path}: it does not exist; was it removed?"
-        ) from error
+        raise failure(doing, path, "it does not exist; was it removed?") from error
     except Missing as error:
-        raise ControlError(
-            f"cannot {doing} cgroup {path}: no {error.name} here; this kernel lacks it, or the controller is not enabled "
-            "for this cgroup"
-        ) from error
+        why_missing = "this kernel lacks it, or the controller is not enabled for this cgroup"
+        raise failure(doing, path, f"no {error.name} here; {why_missing}") from error
     except (OutOfSight, ParseError) as error:
-        raise ControlError(f"cannot {doing} cgroup {path}: {error}") from error
+        raise failure(doing, path, str(error)) from error
     except OSError as error:
         known = {**WHY, **(why or {})}
-        reason = known.get(error.errno or 0) or os.strerror(error.errno or 0)
-        raise ControlError(f"cannot {doing} cgroup {path}: {reason}") from error
+        number = error.errno or 0
+        raise failure(doing, path, known.get(number, os.strerror(number))) from error

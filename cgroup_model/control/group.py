@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from cgroup_model.control.errors import ControlError, reported
+from cgroup_model.control.errors import failure, reported
 from cgroup_model.dialects import Dialect, Dirs, dialect_for
 from cgroup_model.mounts import Mounts, split_path
 from cgroup_model.source import CgroupGone, Missing, Source
@@ -24,7 +24,7 @@ class Group:
         with reported("use", path):
             up, names = split_path(path)
         if up or not names:
-            raise ControlError(f"cannot use cgroup {path}: only cgroups below the root can be made and changed")
+            raise failure("use", path, "only cgroups below the root can be made and changed")
         self.path = path
         self.source = Source(budget=0)
         self._mounts = mounts

@@ -6,7 +6,7 @@ import errno
 import os
 from dataclasses import dataclass
 
-from cgroup_model.control.errors import ControlError
+from cgroup_model.control.errors import failure
 from cgroup_model.control.group import Group
 from cgroup_model.dialects import Dialect
 from cgroup_model.mounts import Mounts
@@ -60,16 +60,14 @@ def apply(mounts: Mounts, path: str, limits: Limits) -> None:
 def _checked_cpus(group: Group, dialect: Dialect, cpus: str) -> str:
     """Refuse CPUs that the parent does not have: v1 says EINVAL only, and v2 would silently use all."""
     try:
-        asked = id_list(cpus.encode())
+        asked = id_list(cpus.encode(errors="replace"))
     except ParseError as error:
-        raise ControlError(f"cannot choose CPUs of cgroup {group.path}: {cpus!r} is no list such as 0-3,8") from error
-    parent = os.path.dirname(group.path.rstrip("/")) or "/"
+        raise failure("choose CPUs of", group.path, f"{cpus!r} is no list such as 0-3,8") from error
+    parent = os.path.dirname(group.path.rstrip("/"))
     allowed = dialect.read_cpuset(group.source, group.dirs_of(parent)).cpus_effective or ()
     if not asked or set(asked) - set(allowed):
-        raise ControlError(
-            f"cannot choose CPUs of cgroup {group.path}: {cpus!r} is not among those of {parent}, which are "
-            f"{format_id_list(allowed)}"
-        )
+        theirs = format_id_list(allowed)
+        raise failure("choose CPUs of", group.path, f"{cpus!r} is not among those of {parent!r}, which are {theirs}")
     return format_id_list(asked)
 
 
@@ -78,10 +76,10 @@ def _quota_usec(path: str, cpus: float | UnlimitedType) -> int | UnlimitedType:
         return UNLIMITED
     least = LEAST_QUOTA_USEC / PERIOD_USEC
     if not least <= cpus < 1 << 20:  # written so that NaN is refused, too
-        raise ControlError(f"cannot limit CPU time of cgroup {path}: {cpus:g} CPUs; it takes {least:g} or more")
+        raise failure("limit CPU time of", path, f"{cpus:g} CPUs; it takes {least:g} or more")
     return round(cpus * PERIOD_USEC)
 
 
 def _require(path: str, amount: int | UnlimitedType, what: str) -> None:
     if amount is not UNLIMITED and not 0 <= amount < 1 << 63:
-        raise ControlError(f"cannot limit {what} of cgroup {path}: {amount} is out of range")
+        raise failure(f"limit {what} of", path, f"{amount} is out of range")

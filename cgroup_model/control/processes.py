@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 
-from cgroup_model.control.errors import ControlError, reported
+from cgroup_model.control.errors import failure, reported
 from cgroup_model.control.group import WAIT_SECONDS, Group, within
 from cgroup_model.dialects import dialect_for
 from cgroup_model.mounts import Mounts
@@ -35,10 +35,8 @@ def freeze(mounts: Mounts, path: str, timeout_seconds: float = WAIT_SECONDS) -> 
         if within(timeout_seconds, lambda: dialect.read_core(group.source, group.dirs).frozen is not False):
             return
         dialect.write_freeze(group.source, group.dirs, frozen=False)
-    raise ControlError(
-        f"cannot freeze cgroup {path}: tasks did not come to rest within {timeout_seconds:g} s (they wait for a device "
-        "or a file system); they run on, try again"
-    )
+    why = f"tasks did not come to rest within {timeout_seconds:g} s (they wait for a device or a file system)"
+    raise failure("freeze", path, f"{why}; they run on, try again")
 
 
 def thaw(mounts: Mounts, path: str) -> None:
@@ -63,14 +61,12 @@ def kill(mounts: Mounts, path: str, timeout_seconds: float = WAIT_SECONDS) -> No
     group = Group(mounts, path)
     with reported("kill", path):
         if os.getpid() in group.procs():
-            raise ControlError(f"cannot kill cgroup {path}: this process itself is in it")
+            raise failure("kill", path, "this process itself is in it")
         if within(timeout_seconds, lambda: _killed(group)):
             return
         left = ", ".join(map(str, group.procs()))
-    raise ControlError(
-        f"cannot kill cgroup {path}: still there after {timeout_seconds:g} s: process {left}; it waits for a device or "
-        "a file system, or belongs to another pid namespace"
-    )
+    why = "it waits for a device or a file system, or belongs to another pid namespace"
+    raise failure("kill", path, f"still there after {timeout_seconds:g} s: process {left}; {why}")
 
 
 def _killed(group: Group) -> bool:
