@@ -26,6 +26,7 @@ from procfs_fuse.launcher.container import PARENT_CGROUP, Container, new_id
 from procfs_fuse.launcher.janitor import Janitor
 from procfs_fuse.launcher.lease import Lease, acquire
 from procfs_fuse.launcher.records import Records
+from procfs_fuse.launcher.terminal import Terminal
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 _MOST_ANSWER_BYTES: Final = 1 << 16
@@ -47,16 +48,16 @@ class Request:
 
 def run(request: Request, registry: Registry) -> int:
     """Run the container to its end; returns its exit code. Raises Failure when it could not be started."""
-    supervisor.interrupt_on(_STOPPING)
+    interruptions = supervisor.Interruptions(_STOPPING)
     try:
-        return _run(request, registry)
+        return _run(request, registry, interruptions)
     except (ControlError, OutOfSight) as error:
         raise Failure(str(error)) from error
     except supervisor.Interrupted as interrupted:
         return interrupted.code
 
 
-def _run(request: Request, registry: Registry) -> int:
+def _run(request: Request, registry: Registry, interruptions: supervisor.Interruptions) -> int:
     mounts = discover_mounts()
     records = Records(registry.base)
     for leftover in records.leftovers():
@@ -73,7 +74,7 @@ def _run(request: Request, registry: Registry) -> int:
         janitor = Janitor(undo.close, [record.descriptor, *lease.descriptors])
         last.callback(janitor.dismiss)
         cgroups.make(mounts, container.cgroup, request.limits)
-        return _launch(_with_files(container, lease), janitor)
+        return _Launch(_with_files(container, lease), janitor, interruptions).run()
 
 
 def _container(request: Request, mounts: Mounts) -> Container:
@@ -96,36 +97,45 @@ def _with_files(container: Container, lease: Lease) -> Container:
     return replace(container, files=tuple(files), hidden=(instance.containers, instance.mountpoint))
 
 
-def _launch(container: Container, janitor: Janitor) -> int:
-    terminal = supervisor.Terminal()
-    ours, theirs = socket.socketpair()
-    syscalls.unshare(syscalls.CLONE_NEWPID)  # for children: the next one is pid 1 of the new namespace
-    mask = supervisor.block()
-    pid = os.fork()
-    if pid == 0:
-        os.close(janitor.descriptor)
-        ours.close()
-        child.start(container, theirs, mask)
-    theirs.close()
-    try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        _hand_over(container, pid, ours)
-        supervisor.block()
-        return supervisor.wait(pid)
-    finally:
-        supervisor.block()
-        supervisor.kill(pid)
-        terminal.restore()
+class _Launch:
+    """The life of the container's first process, seen from outside."""
 
+    def __init__(self, container: Container, janitor: Janitor, interruptions: supervisor.Interruptions) -> None:
+        self._container = container
+        self._janitor = janitor
+        self._interruptions = interruptions
+        self._terminal = Terminal()
 
-def _hand_over(container: Container, pid: int, channel: socket.socket) -> None:
-    """See the child through until it has become the command; raises Failure with its reason when it cannot."""
-    with channel, channel.makefile("rb") as answers:
-        _check(answers.readline(_MOST_ANSWER_BYTES))
-        control.add_process(container.mounts, container.cgroup, pid)
-        channel.sendall(b".")
-        if answer := answers.readline(_MOST_ANSWER_BYTES):  # else the end of file: exec closed it
-            _check(answer)
+    def run(self) -> int:
+        ours, theirs = socket.socketpair()
+        syscalls.unshare(syscalls.CLONE_NEWPID)  # for children: the next one is pid 1 of the new namespace
+        mask = supervisor.block()
+        pid = os.fork()
+        if pid == 0:
+            os.close(self._janitor.descriptor)
+            ours.close()
+            child.start(self._container, theirs, mask, own_group=self._terminal.interactive)
+        theirs.close()
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            self._hand_over(pid, ours)
+            return supervisor.wait(pid, self._terminal)
+        finally:
+            supervisor.block()
+            supervisor.kill(pid)
+            self._terminal.give_back()
+
+    def _hand_over(self, pid: int, channel: socket.socket) -> None:
+        """See the child through until it has become the command; raises Failure with its reason when it cannot."""
+        with channel, channel.makefile("rb") as answers:
+            _check(answers.readline(_MOST_ANSWER_BYTES))
+            supervisor.block()  # from here on signals are the command's, see `supervisor.wait`
+            self._interruptions.check()
+            self._terminal.hand_to(pid)
+            control.add_process(self._container.mounts, self._container.cgroup, pid)
+            channel.sendall(b".")
+            if answer := answers.readline(_MOST_ANSWER_BYTES):  # else the end of file: exec closed it
+                _check(answer)
 
 
 def _check(answer: bytes) -> None:

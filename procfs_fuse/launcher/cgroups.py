@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterator
 
 from cgroup_model import control
-from cgroup_model.control import ControlError, Limits
-from cgroup_model.mounts import Mounts
+from cgroup_model.control import Limits
+from cgroup_model.mounts import Mounts, OutOfSight
 from procfs_fuse.launcher.container import PARENT_CGROUP
 
 
@@ -24,8 +24,10 @@ def destroy(mounts: Mounts, path: str) -> None:
     """End every process of the cgroup and remove it; fine when it is not there. Raises ControlError."""
     control.kill(mounts, path)
     control.remove(mounts, path)
-    with _alone(mounts), contextlib.suppress(ControlError):
-        control.remove(mounts, PARENT_CGROUP)  # refused while it has other children
+    with _alone(mounts):
+        for hierarchy in mounts.hierarchies:
+            with contextlib.suppress(OSError, OutOfSight):  # not empty: other containers are below
+                os.rmdir(hierarchy.directory(PARENT_CGROUP))
 
 
 @contextlib.contextmanager

@@ -30,13 +30,17 @@ _PYTHON_IGNORES: Final = frozenset({signal.SIGPIPE, signal.SIGXFSZ})
 _DEFAULT_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def start(container: Container, channel: socket.socket, mask: Collection[signal.Signals]) -> NoReturn:
+def start(
+    container: Container, channel: socket.socket, mask: Collection[signal.Signals], *, own_group: bool
+) -> NoReturn:
     """Become the container's first process, or say in one line on ``channel`` why not. Never returns.
 
-    Signals must be blocked; the command starts with the signal mask ``mask``.
+    Signals must be blocked; the command starts with the signal mask ``mask``, and leads a process group if told to.
     """
     try:
         syscalls.set_parent_death_signal(signal.SIGKILL)
+        if own_group:
+            os.setpgid(0, 0)
         _become(container, channel, mask)
     except Failure as failure:
         _tell(channel, failure)

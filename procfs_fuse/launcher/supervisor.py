@@ -13,6 +13,8 @@ import signal
 from collections.abc import Collection
 from typing import Final
 
+from procfs_fuse.launcher.terminal import Terminal
+
 _OURS: Final = frozenset({signal.SIGCHLD, signal.SIGPIPE, signal.SIGTTIN, signal.SIGTTOU})
 _FAULTS: Final = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS})
 _PASSED_ON: Final = frozenset(signal.valid_signals()) - _OURS - _FAULTS - {signal.SIGKILL, signal.SIGSTOP}
@@ -28,7 +30,7 @@ def block() -> set[signal.Signals]:
     return {number for number in before if isinstance(number, signal.Signals)}
 
 
-def wait(pid: int) -> int:
+def wait(pid: int, terminal: Terminal) -> int:
     """Pass signals on to the child ``pid`` until it ends; its exit code, or 128 + the signal that ended it.
 
     Call `block` before.
@@ -39,8 +41,12 @@ def wait(pid: int) -> int:
         if ended:
             return _code(status, killed_for)
         info = signal.sigwaitinfo(_PASSED_ON | {signal.SIGCHLD})
-        if info.si_signo != signal.SIGCHLD and _pass_on(pid, info.si_signo, from_terminal=info.si_code == _SI_KERNEL):
-            killed_for = killed_for or info.si_signo
+        if info.si_signo == signal.SIGCHLD:
+            continue
+        if info.si_code != _SI_KERNEL:  # a terminal sends to the whole foreground group: the container has it already
+            os.kill(pid, info.si_signo)
+        if info.si_signo not in _HARMLESS and not _minds(pid, info.si_signo):
+            killed_for = _default_action(pid, info.si_signo, terminal) or killed_for
 
 
 def kill(pid: int) -> None:
@@ -51,17 +57,13 @@ def kill(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def _pass_on(pid: int, number: int, *, from_terminal: bool) -> bool:
-    """Deliver a signal; True when its default action was to end the container, which is under way."""
-    if not from_terminal:  # a terminal sends to the whole foreground group: the container has it already
-        os.kill(pid, number)
-    if number in _HARMLESS or _minds(pid, number):
-        return False
+def _default_action(pid: int, number: int, terminal: Terminal) -> int:
+    """Do what the kernel would have done to any process but a pid 1; the signal if that ends it, else 0."""
     if number == signal.SIGTSTP:
-        _stop_together(pid)
-        return False
+        _stop_together(pid, terminal)
+        return 0
     os.kill(pid, signal.SIGKILL)
-    return True
+    return number
 
 
 def _minds(pid: int, number: int) -> bool:
@@ -72,11 +74,13 @@ def _minds(pid: int, number: int) -> bool:
     return any(int(fields[name], 16) & bit for name in (b"SigBlk", b"SigIgn", b"SigCgt"))
 
 
-def _stop_together(pid: int) -> None:
+def _stop_together(pid: int, terminal: Terminal) -> None:
     os.kill(pid, signal.SIGSTOP)
+    terminal.give_back()
     os.kill(os.getpid(), signal.SIGTSTP)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTSTP})  # here we stop, until somebody sends SIGCONT
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTSTP})
+    terminal.hand_to(pid)
     os.kill(pid, signal.SIGCONT)
 
 
@@ -84,29 +88,6 @@ def _code(status: int, killed_for: int) -> int:
     if os.WIFEXITED(status):
         return os.WEXITSTATUS(status)
     return 128 + (killed_for if killed_for and os.WTERMSIG(status) == signal.SIGKILL else os.WTERMSIG(status))
-
-
-class Terminal:
-    """The foreground of the controlling terminal, given back after a shell in the container took it."""
-
-    def __init__(self) -> None:
-        self._descriptor = -1
-        with contextlib.suppress(OSError):
-            self._descriptor = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
-            if os.tcgetpgrp(self._descriptor) != os.getpgrp():
-                self.close()
-
-    def restore(self) -> None:
-        """Make our process group the foreground one again if it was; SIGTTOU must be blocked."""
-        if self._descriptor >= 0:
-            with contextlib.suppress(OSError):
-                os.tcsetpgrp(self._descriptor, os.getpgrp())
-            self.close()
-
-    def close(self) -> None:
-        """Forget the terminal."""
-        os.close(self._descriptor)
-        self._descriptor = -1
 
 
 class Interrupted(BaseException):
@@ -117,12 +98,20 @@ class Interrupted(BaseException):
         self.code = 128 + number
 
 
-def interrupt_on(numbers: Collection[signal.Signals]) -> None:
-    """Raise `Interrupted` when one of these signals comes, unless our caller wanted it ignored."""
+class Interruptions:
+    """Makes signals raise `Interrupted`, but for those that our caller wanted ignored."""
 
-    def handle(number: int, _frame: object) -> None:
+    def __init__(self, numbers: Collection[signal.Signals]) -> None:
+        self._came = 0
+        for number in numbers:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._handle)
+
+    def check(self) -> None:
+        """Raise `Interrupted` if a signal came: Python drops what a handler raises while it finalises an object."""
+        if self._came:
+            raise Interrupted(self._came)
+
+    def _handle(self, number: int, _frame: object) -> None:
+        self._came = number
         raise Interrupted(number)
-
-    for number in numbers:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, handle)
