@@ -1,7 +1,8 @@
 """/proc/cpuinfo: the CPUs that the container is shown, numbered from 0.
 
 Kernel: arch/*/kernel/cpu/proc.c and the like: a stanza per CPU and a blank line after each; some architectures have
-lines for the whole machine before the first or after the last stanza, s390x a list of CPUs among them.
+lines for the whole machine before the first or after the last stanza, s390x a list of CPUs among them. User Mode Linux
+leaves the blank lines out; they are always there in ours, as procps 4 takes a file without them for damaged.
 
     processor	: 0
     model name	: AMD EPYC
@@ -33,9 +34,9 @@ _FIRST = (b"physical id", b"package")
 class _Parts:
     """The machine's file taken apart."""
 
-    head: list[bytes] = field(default_factory=list)
+    head: bytes
     stanzas: dict[int, bytes] = field(default_factory=dict)
-    tail: list[bytes] = field(default_factory=list)
+    tail: bytes = b""
 
 
 def render(snapshot: Snapshot) -> bytes:
@@ -45,29 +46,27 @@ def render(snapshot: Snapshot) -> bytes:
         return host
     parts = _take_apart(host)
     shown = snapshot.cpus.physical
-    stanzas = []
-    if parts.stanzas:
-        # A CPU that went offline between two reads has no stanza: its neighbour's keeps the count right.
-        neighbour = next(iter(parts.stanzas.values()))
-        stanzas = [
-            _renumbered(parts.stanzas.get(physical, neighbour), number, len(shown))
-            for number, physical in enumerate(shown)
-        ]
-    head = [_relisted(block, shown) for block in parts.head]
-    return b"\n\n".join([*head, *stanzas, *parts.tail])
+    if not parts.stanzas:
+        return _relisted(host, shown)
+    # A CPU that went offline between two reads has no stanza: its neighbour's keeps the count right.
+    neighbour = next(iter(parts.stanzas.values()))
+    stanzas = [
+        _renumbered(parts.stanzas.get(physical, neighbour), number, len(shown)) for number, physical in enumerate(shown)
+    ]
+    blocks = [_relisted(parts.head, shown), *stanzas] if parts.head else stanzas
+    return b"".join(block + b"\n\n" for block in blocks) + parts.tail
 
 
 def _take_apart(host: bytes) -> _Parts:
-    parts = _Parts()
-    for block in host.split(b"\n\n"):
-        match = _STANZA.search(block)
-        if match is None:
-            (parts.tail if parts.stanzas else parts.head).append(block)
-            continue
-        if match.start() and not parts.stanzas:
-            # Lines for the whole machine, glued to the first stanza (mips, loongarch).
-            parts.head.append(block[: match.start()].rstrip(b"\n"))
-        parts.stanzas[int(match[1])] = block[match.start() :]
+    """A stanza ends at a blank line or, where this kernel prints none (User Mode Linux), at the next one."""
+    starts = list(_STANZA.finditer(host))
+    ends = [match.start() for match in starts[1:]] + [len(host)]
+    # Lines for the whole machine are glued to the first stanza on mips and loongarch.
+    parts = _Parts(host[: starts[0].start()].rstrip(b"\n") if starts else b"")
+    for match, end in zip(starts, ends, strict=False):
+        stanza, _, rest = host[match.start() : end].partition(b"\n\n")
+        parts.stanzas[int(match[1])] = stanza.rstrip(b"\n")
+        parts.tail += rest
     return parts
 
 

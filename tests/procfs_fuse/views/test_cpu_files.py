@@ -256,6 +256,15 @@ def test_cpuinfo_keeps_its_first_section(limited: Snapshot, cpuinfo: bytes, firs
     assert render("proc/cpuinfo", replace(limited, host=host, cpus=shown(0, 1))).count(b"processor") == 2
 
 
+def test_cpuinfo_without_blank_lines(limited: Snapshot) -> None:
+    """User Mode Linux separates stanzas by nothing; procps 4 refuses to read what does not end in a blank line."""
+    host = replace(limited.host, cpuinfo=b"processor\t: 0\nmode\t: skas\nprocessor\t: 1\nmode\t: other\n")
+    content = render("proc/cpuinfo", replace(limited, host=host, cpus=shown(1)))
+    assert content == b"processor\t: 0\nmode\t: other\n\n"
+    both = render("proc/cpuinfo", replace(limited, host=host, cpus=shown(0, 1)))
+    assert both == b"processor\t: 0\nmode\t: skas\n\nprocessor\t: 1\nmode\t: other\n\n"
+
+
 def test_cpuinfo_of_a_cpu_that_just_went_offline(limited: Snapshot) -> None:
     """The count stays that of stat and online."""
     content = render("proc/cpuinfo", replace(limited, cpus=shown(0, 7)))
