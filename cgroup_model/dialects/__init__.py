@@ -36,14 +36,23 @@ class Dialect(Protocol):
         By default usage and memory.stat are read where there is a limit: elsewhere nobody asks what is left.
         """
 
-    def read_cpu(self, source: Source, dirs: Dirs) -> Cpu:
+    def read_cpu(self, source: Source, dirs: Dirs, *, detail: bool = True) -> Cpu:
         """Read all of cpu (and cpuacct)."""
 
     def read_quota(self, source: Source, dirs: Dirs) -> Quota:
         """Read the CFS quota of one level."""
 
-    def read_cpuset(self, source: Source, dirs: Dirs) -> Cpuset:
-        """Read CPUs and memory nodes."""
+    def read_cpu_usage(self, source: Source, dirs: Dirs) -> int:
+        """Read the CPU time used by the subtree alone; microseconds."""
+
+    def read_memory_current(self, source: Source, dirs: Dirs) -> int:
+        """Read the memory charged to the subtree alone; bytes."""
+
+    def read_pids_current(self, source: Source, dirs: Dirs) -> int:
+        """Count the tasks of the subtree alone."""
+
+    def read_cpuset(self, source: Source, dirs: Dirs, *, detail: bool = True) -> Cpuset:
+        """Read CPUs and memory nodes; without ``detail`` only the CPUs that are in effect."""
 
     def read_io(self, source: Source, dirs: Dirs) -> Io:
         """Read counters and limits of block devices."""

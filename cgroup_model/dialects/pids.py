@@ -24,6 +24,11 @@ def read_pids(source: Source, dirs: Dirs) -> Pids:
     )
 
 
+def read_pids_current(source: Source, dirs: Dirs) -> int:
+    """Count the tasks of the subtree, and nothing else."""
+    return integer(source.read(directory_of(dirs, "pids"), "pids.current"))
+
+
 def read_pids_max(source: Source, dirs: Dirs) -> Limit:
     """Read the limit of this level alone."""
     return limit(source.read(directory_of(dirs, "pids"), "pids.max"))

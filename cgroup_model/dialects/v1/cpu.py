@@ -28,10 +28,12 @@ NSEC_PER_USEC = 1000
 PerCpu = dict[int, tuple[int, int]]
 
 
-def read_cpu(source: Source, dirs: Dirs, user_hz: int | None = None) -> Cpu:
+def read_cpu(source: Source, dirs: Dirs, user_hz: int | None = None, *, detail: bool = True) -> Cpu:
     """Read usage from cpuacct, quota and throttling from cpu; either may be missing, but not both."""
     if "cpu" not in dirs and "cpuacct" not in dirs:
         raise Missing("cpu")
+    if not detail and "cpuacct" in dirs and (cpu := _used(source, dirs["cpuacct"])) is not None:
+        return cpu
     cpu = Cpu()
     if "cpuacct" in dirs:
         cpu = _accounted(source, dirs["cpuacct"], user_hz or os.sysconf("SC_CLK_TCK"))
@@ -55,6 +57,16 @@ def write_quota(source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, per
     source.write(directory, "cpu.cfs_period_us", b"%d" % period_usec)
     if quota_usec is not UNLIMITED:
         source.write(directory, "cpu.cfs_quota_us", b"%d" % quota_usec)
+
+
+def _used(source: Source, directory: str) -> Cpu | None:
+    """Read the times of each CPU alone; their sum is the whole. None where the kernel does not tell them."""
+    per_cpu = optional(source, directory, "cpuacct.usage_all", _usage_all)
+    if per_cpu is None:
+        return None
+    user = sum(times[0] for times in per_cpu.values())
+    system = sum(times[1] for times in per_cpu.values())
+    return Cpu(usage_usec=user + system, user_usec=user, system_usec=system, per_cpu_usec=per_cpu)
 
 
 def _accounted(source: Source, directory: str, user_hz: int) -> Cpu:

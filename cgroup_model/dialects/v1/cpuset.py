@@ -13,9 +13,11 @@ from cgroup_model.snapshot import Cpuset
 from cgroup_model.source import Source
 
 
-def read_cpuset(source: Source, dirs: Dirs) -> Cpuset:
+def read_cpuset(source: Source, dirs: Dirs, *, detail: bool = True) -> Cpuset:
     """Read CPUs and memory nodes."""
     directory = directory_of(dirs, "cpuset")
+    if not detail and (in_effect := optional(source, directory, "cpuset.effective_cpus", id_list)) is not None:
+        return Cpuset(cpus_effective=in_effect)
     cpus = id_list(source.read(directory, "cpuset.cpus"))
     mems = id_list(source.read(directory, "cpuset.mems"))
     cpus_effective = optional(source, directory, "cpuset.effective_cpus", id_list)

@@ -1,6 +1,6 @@
 """cgroup v2: Documentation/admin-guide/cgroup-v2.rst. Functions as in `cgroup_model.dialects.Dialect`."""
 
-from cgroup_model.dialects.pids import read_pids, read_pids_max, write_pids_max
+from cgroup_model.dialects.pids import read_pids, read_pids_current, read_pids_max, write_pids_max
 from cgroup_model.dialects.v2.core import (
     read_controllers,
     read_core,
@@ -24,17 +24,21 @@ from cgroup_model.dialects.v2.memory import (
     write_memory_max,
     write_swap_max,
 )
+from cgroup_model.dialects.v2.survey import read_cpu_usage, read_memory_current
 
 __all__ = [
     "read_controllers",
     "read_core",
     "read_cpu",
+    "read_cpu_usage",
     "read_cpuset",
     "read_hugetlb",
     "read_io",
     "read_memory",
+    "read_memory_current",
     "read_memory_level",
     "read_pids",
+    "read_pids_current",
     "read_pids_max",
     "read_pressure",
     "read_procs",

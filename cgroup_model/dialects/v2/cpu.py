@@ -23,11 +23,18 @@ THROTTLING = {
 }
 
 
-def read_cpu(source: Source, dirs: Dirs) -> Cpu:
+def read_cpu(source: Source, dirs: Dirs, *, detail: bool = True) -> Cpu:
     """Read usage, and where the cpu controller is on also quota, weight and throttling."""
     directory = dirs["cpu"] if "cpu" in dirs else directory_of(dirs, "")
     pairs = flat_keyed(source.read(directory, "cpu.stat"))
     usage = numbers(pairs, USAGE)
+    if not detail:
+        return Cpu(
+            usage_usec=usage.get("usage_usec"),
+            user_usec=usage.get("user_usec"),
+            system_usec=usage.get("system_usec"),
+            nice_usec=usage.get("nice_usec"),
+        )
     throttling = numbers(pairs, THROTTLING)
     quota = optional(source, directory, "cpu.max", _quota) or Quota()
     return Cpu(

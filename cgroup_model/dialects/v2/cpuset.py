@@ -12,11 +12,14 @@ from cgroup_model.snapshot import Cpuset
 from cgroup_model.source import Source
 
 
-def read_cpuset(source: Source, dirs: Dirs) -> Cpuset:
+def read_cpuset(source: Source, dirs: Dirs, *, detail: bool = True) -> Cpuset:
     """Read CPUs and memory nodes, as configured (not on the root cgroup) and as they are in effect."""
     directory = directory_of(dirs, "cpuset")
+    in_effect = id_list(source.read(directory, "cpuset.cpus.effective"))
+    if not detail:
+        return Cpuset(cpus_effective=in_effect)
     return Cpuset(
-        cpus_effective=id_list(source.read(directory, "cpuset.cpus.effective")),
+        cpus_effective=in_effect,
         mems_effective=optional(source, directory, "cpuset.mems.effective", id_list),
         cpus=optional(source, directory, "cpuset.cpus", id_list),
         mems=optional(source, directory, "cpuset.mems", id_list),
