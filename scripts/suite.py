@@ -30,8 +30,9 @@ WORLDS: Final = (*PURE_WORLDS, "hybrid")
 GUEST_SECONDS: Final = 900
 """A guest that hangs ends after this long."""
 
+GUEST: Final = (sys.executable, "tests/guest/run.py")
 NO_GUEST: Final = 125
-"""Exit code of tests/guest/run.py when it could not start one."""
+"""Its exit code when there is no guest to be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,20 @@ def command(part: Part, options: Sequence[str], folder: str) -> list[str]:
         return pytest
     world = part.world.removeprefix("guest ")
     # Swap and a disk, because a guest starts with neither and some views are about them.
-    machine = ["--cgroup", world, "--swap", "256M", "--disk", "256M", "--rw", folder, "--timeout", str(GUEST_SECONDS)]
-    return [sys.executable, "tests/guest/run.py", *machine, "--", *pytest]
+    machine = [
+        "-v",
+        "--cgroup",
+        world,
+        "--swap",
+        "256M",
+        "--disk",
+        "256M",
+        "--rw",
+        folder,
+        "--timeout",
+        str(GUEST_SECONDS),
+    ]
+    return [*GUEST, *machine, "--", *pytest]
 
 
 def run(part: Part, options: Sequence[str]) -> Outcome:
@@ -131,10 +144,17 @@ def closing_line(outcomes: Sequence[Outcome]) -> str:
     return f" {said} in {sum(outcome.seconds for outcome in outcomes):.2f}s ".center(80, "=")
 
 
-def prefetch() -> None:
-    """Get every missing program now: guests see this machine's files but have no network."""
-    for name in TOOLS:
-        DebianTools().tool(name)
+def prepare() -> None:
+    """Get what is missing now: guests have no network, and pytest would hide that a kernel is being built.
+
+    Failures are told and are not the end: whatever needs the missing part fails by itself, or says why it does not.
+    """
+    try:
+        for name in TOOLS:
+            DebianTools().tool(name)
+    except (Unavailable, FetchError) as error:
+        print(f"suite: {error}", file=sys.stderr)
+    subprocess.run([*GUEST, "--prepare"], cwd=ROOT, check=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,11 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="run the test suite here and in guests, and sum up")
     parser.add_argument("--long", action="store_true", help="also tests that take minutes, and every world in a guest")
     long: bool = parser.parse_args(arguments).long
-    try:
-        prefetch()
-    except (Unavailable, FetchError) as error:
-        # Not the end: whatever needs the program says so itself, and fails in continuous integration.
-        print(f"suite: {error}", file=sys.stderr)
+    prepare()
     options = ["-m", "long or not long"] if long else []
     native = discover_mounts().world
     outcomes = [run(part, options) for part in parts(native, every_world=long)]
