@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check bench golden clean
+.PHONY: help run test test-long check bench golden docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -35,6 +35,9 @@ bench: $(VENV)/dev.stamp ## measure beside the kernel's /proc and lxcfs; prints 
 
 golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before committing it
 	@$(BIN)/python -m pytest --update-golden tests
+
+docs: $(VENV)/dev.stamp ## write docs/metrics.md from the exporter's catalogue
+	@$(BIN)/python -m exporters.catalogue > docs/metrics.md.new && mv docs/metrics.md.new docs/metrics.md
 
 clean: ## remove the virtual environment and caches of this folder
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

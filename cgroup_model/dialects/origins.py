@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 from cgroup_model.dialects.v1 import memory as memory_v1
 from cgroup_model.dialects.v2 import memory as memory_v2
 
-
 _RESOURCES: Final = ("cpu", "memory", "io", "irq")
 
 

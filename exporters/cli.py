@@ -1,0 +1,49 @@
+"""The command ``cgroup-exporter``."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from cgroup_model.mounts import OutOfSight
+from cgscope.errors import Failure, guarded
+from exporters.encoder import encode
+from exporters.options import Options, options, parser
+from exporters.setup import Exporter
+from exporters.yamlfile import ConfigError
+
+PROGRAM = "cgroup-exporter"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (default: the process's own); returns the exit code."""
+    return guarded(PROGRAM, lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    logging.basicConfig(level=logging.WARNING, format=f"{PROGRAM}: %(levelname)s: %(message)s")
+    try:
+        chosen = options(parser().parse_args(arguments))
+        return _checked(chosen) if chosen.check_config else _once(chosen) if chosen.once else _serve(chosen)
+    except ConfigError as error:
+        raise Failure(str(error)) from error
+    except OutOfSight as error:
+        raise Failure(str(error), "is the cgroup file system mounted, and visible from here?") from error
+
+
+def _checked(chosen: Options) -> int:
+    """Say that the configuration is in order: reading it has found nothing wrong."""
+    print(f"{chosen.config or 'the command line'}: in order")
+    return 0
+
+
+def _once(chosen: Options) -> int:
+    with Exporter(chosen.settings) as exporter:
+        for chunk in encode(exporter.scraper.scrape(), "text"):
+            sys.stdout.buffer.write(chunk)
+    return 0
+
+
+def _serve(chosen: Options) -> int:
+    raise Failure(f"not yet: {chosen.listen}")

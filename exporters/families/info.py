@@ -1,0 +1,60 @@
+"""One series per container that says who it is: to join with metrics of thin labels (``--naming thin``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from exporters.metric import Family, Group, LabelValues, gauge
+from exporters.subject import Subject
+
+_LABELS = ("container_id", "kind", "engine", "image", "container", "pod", "namespace")
+_PAIR = ("label", "value")
+
+
+class _Is:
+    """The record of a series that only says that something is so."""
+
+    one = 1
+
+
+def _info(subject: Subject) -> Iterator[tuple[LabelValues, _Is]]:
+    """Give what the labels of all series do not have already; an empty label is absent."""
+    if subject.is_root:
+        return
+    identity = subject.identity
+    common = subject.names.labels
+    kind = identity.kind.value if identity.kind is not None else "cgroup"
+    own_id = identity.id if identity.kind is not None else ""
+    values = {"container_id": own_id, "kind": kind, **subject.names.details}
+    yield tuple("" if name in common else values.get(name, "") for name in _LABELS), _Is()
+
+
+def _engine_labels(subject: Subject) -> Iterator[tuple[LabelValues, _Is]]:
+    for name in subject.world.engine_labels:
+        value = subject.identity.labels.get(name)
+        if value:
+            yield (name, value), _Is()
+
+
+FAMILIES = (
+    Family(
+        "info",
+        "Who each container is",
+        (
+            Group(
+                _Is,
+                _info,
+                (gauge("container_info", "1; the labels say who the container is.", "one", labels=_LABELS),),
+                labels=_LABELS,
+                origin="the cgroup's path and the engine's files",
+            ),
+            Group(
+                _Is,
+                _engine_labels,
+                (gauge("container_label_info", "1; a label that the engine gave it.", "one", labels=_PAIR),),
+                labels=_PAIR,
+                origin="the engine's files; those chosen with --container-label",
+            ),
+        ),
+    ),
+)

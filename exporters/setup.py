@@ -1,0 +1,105 @@
+"""Puts the parts together: the model, the readers, the families that are switched on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from cgroup_model.collect import Collector
+from cgroup_model.engines import Resolver, match
+from cgroup_model.hierarchy import Tree
+from cgroup_model.history import History
+from cgroup_model.host import HostFiles
+from cgroup_model.mounts import discover_mounts
+from cgroup_model.procfs import Proc
+from cgroup_model.source import Source
+from exporters.collector import Model, Scraper
+from exporters.families import FAMILIES
+from exporters.labels import Naming
+from exporters.metric import Family
+from exporters.readers.machine import MachineReader
+from exporters.readers.members import Members
+from exporters.readers.network import NetworkReader
+from exporters.readers.starts import StartReader
+from exporters.selection import Which, selector
+from exporters.subject import World
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What decides about the content of the page. ``collectors`` switches families: name -> on or off."""
+
+    cgroups: Which = "containers"
+    naming: Naming = "cadvisor"
+    max_series: int = 1_000_000
+    container_labels: tuple[str, ...] = ()
+    collectors: Mapping[str, bool] = field(default_factory=dict)
+    proc_root: str = "/proc"
+    sys_root: str = "/sys"
+    cgroup_root: str | None = None
+
+    def families(self) -> dict[str, Family]:
+        """Name -> family, of those that are switched on."""
+        return {name: one for name, one in FAMILIES.items() if self.collectors.get(name, one.default)}
+
+
+class Exporter:
+    """Everything that is open. Raises OSError and `OutOfSight` when there are no cgroups to be seen."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.source = Source()
+        mounts = discover_mounts(settings.proc_root, settings.cgroup_root)
+        self.tree = Tree(
+            mounts,
+            self.source,
+            container_path=selector(settings.cgroups),
+            container_id=_container_id,
+            proc_root=settings.proc_root,
+        )
+        self.proc = Proc(settings.proc_root)
+        self.host = HostFiles(settings.proc_root, settings.sys_root)
+        self.resolver = Resolver()
+        self.history = History(self.tree, self.source, self.proc)
+        self.collector = Collector(self.tree, self.source, self.host, history=self.history)
+        self.world = self._world()
+        self.scraper = self.scraper_for(settings)
+
+    def scraper_for(self, settings: Settings) -> Scraper:
+        """Make a scraper over the same descriptors; another machine or selection needs another `Exporter`."""
+        return Scraper(
+            Model(self.tree, self.source, self.collector, self.resolver),
+            self.world,
+            settings.families(),
+            naming=settings.naming,
+            max_series=settings.max_series,
+        )
+
+    def close(self) -> None:
+        """Close all descriptors."""
+        self.tree.close()
+        self.source.close()
+        self.host.close()
+        self.proc.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _world(self) -> World:
+        members = Members(self.tree, self.source)
+        return World(
+            machine=MachineReader(self.host, self.settings.proc_root),
+            host=self.host,
+            network=NetworkReader(members, self.proc),
+            starts=StartReader(self.history),
+            engine_labels=self.settings.container_labels,
+        )
+
+
+def _container_id(path: str) -> str | None:
+    found = match(path)
+    return found.id if found is not None else None

@@ -1,0 +1,82 @@
+"""What families select from: a container with its snapshot and identity, or the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cgroup_model.engines import Identity
+from cgroup_model.hierarchy import Cgroup
+from cgroup_model.host import HostFiles
+from cgroup_model.snapshot import Need, Snapshot
+from exporters.labels import Names
+from exporters.readers.devices import device_names
+
+if TYPE_CHECKING:
+    from exporters.readers.machine import MachineReader, MachineReading
+    from exporters.readers.network import NetworkReader
+    from exporters.readers.starts import StartReader
+    from exporters.status import Status
+
+ROOT = "/"
+
+
+@dataclass(slots=True)
+class World:
+    """What reads more than control files; injected. None: this exporter does not read it.
+
+    ``device_names`` maps (8, 0) to "/dev/sda", ``engine_labels`` are those that users chose to
+    see. ``departed`` gives subjects of containers that are gone but still have
+    something to say; parts of their snapshots are None.
+    """
+
+    machine: MachineReader | None = None
+    host: HostFiles | None = None
+    network: NetworkReader | None = None
+    starts: StartReader | None = None
+    device_names: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    engine_labels: tuple[str, ...] = ()
+
+    def begin(self) -> None:
+        """Begin a scrape."""
+        if self.host is not None:
+            self.device_names = device_names(self.host.read(Need.HOST_DISKSTATS).diskstats or b"")
+        if self.network is not None:
+            self.network.begin()
+
+    def keep_only(self, alive: set[tuple[str, int]]) -> None:
+        """Forget what is remembered of all cgroups but these (path, inode)."""
+        if self.starts is not None:
+            self.starts.keep_only(alive)
+
+    def departed(self) -> Iterable[Subject]:
+        """Containers that are gone; nobody remembers any."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One container (or unit, or the root) at one moment."""
+
+    cgroup: Cgroup
+    snapshot: Snapshot
+    identity: Identity
+    names: Names
+    world: World
+    now: float  # seconds since the epoch
+
+    @property
+    def is_root(self) -> bool:
+        """True for the root cgroup, which is the whole machine."""
+        return self.cgroup.path == ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine at one moment, with what the exporter knows of itself."""
+
+    world: World
+    now: float  # seconds since the epoch
+    reading: MachineReading | None = None
+    status: Status | None = None

@@ -1,0 +1,92 @@
+"""YAML files that say where a mistake is: every value knows its line and column.
+
+The safe subset only. A key that occurs twice is a mistake, where PyYAML itself would take the last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import yaml
+
+_MOST_BYTES: Final = 1 << 20
+
+
+class ConfigError(Exception):
+    """A configuration file is wrong; the text says where: ``file:line:column: what``."""
+
+    def __init__(self, path: str, line: int, column: int, what: str) -> None:
+        super().__init__(f"{path}:{line}:{column}: {what}" if line else f"{path}: {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A node of a YAML document with its place."""
+
+    path: str
+    node: yaml.Node
+
+    def error(self, what: str) -> ConfigError:
+        """Make the error that says ``what`` is wrong here."""
+        mark = self.node.start_mark
+        return ConfigError(self.path, mark.line + 1, mark.column + 1, what)
+
+    def items(self) -> Iterator[tuple[str, Value, Value]]:
+        """Yield (key, node of the key, value) of a mapping. Raises `ConfigError` when it is none."""
+        if not isinstance(self.node, yaml.MappingNode):
+            raise self.error("expected keys and values")
+        seen: set[str] = set()
+        for key_node, value_node in self.node.value:
+            place = Value(self.path, key_node)
+            key = place.text()
+            if key in seen:
+                raise place.error(f"{key!r} is given twice")
+            seen.add(key)
+            yield key, place, Value(self.path, value_node)
+
+    def sequence(self) -> list[Value]:
+        """Give the items of a list. Raises `ConfigError` when it is none."""
+        if not isinstance(self.node, yaml.SequenceNode):
+            raise self.error("expected a list")
+        return [Value(self.path, node) for node in self.node.value]
+
+    def text(self) -> str:
+        """Give a plain value as it is written, whatever its type. Raises `ConfigError` for lists and mappings."""
+        if not isinstance(self.node, yaml.ScalarNode):
+            raise self.error("expected a single value")
+        return str(self.node.value)
+
+    def is_list(self) -> bool:
+        """Tell whether this is a list."""
+        return isinstance(self.node, yaml.SequenceNode)
+
+    def flag(self) -> bool:
+        """Give a yes or no. Raises `ConfigError` for everything else."""
+        text = self.text().lower()
+        if text in {"true", "yes", "on"}:
+            return True
+        if text in {"false", "no", "off"}:
+            return False
+        raise self.error(f"expected true or false, found {self.text()!r}")
+
+
+def load(path: str) -> Value | None:
+    """Read a file; None when it holds nothing. Raises `ConfigError`, also for what cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(path, 0, 0, error.strerror or str(error)) from error
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(path, 0, 0, "larger than 1 MiB: not a configuration")
+    try:
+        node = yaml.compose(data, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
+        raise ConfigError(path, *place, error.problem or "not YAML") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(path, 0, 0, "not YAML") from error
+    return Value(path, node) if node is not None else None
