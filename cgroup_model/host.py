@@ -41,9 +41,9 @@ class HostFiles:
         self._clock = clock
         self._meminfo = _File(f"{proc_root}/meminfo")
         self._stat = _File(f"{proc_root}/stat")
-        self._cpuinfo = _File(f"{proc_root}/cpuinfo")
-        self._swaps = _File(f"{proc_root}/swaps")
-        self._diskstats = _File(f"{proc_root}/diskstats")
+        self._cpuinfo = _File(f"{proc_root}/cpuinfo", in_records=True)
+        self._swaps = _File(f"{proc_root}/swaps", in_records=True)
+        self._diskstats = _File(f"{proc_root}/diskstats", in_records=True)
         self._pid_max = _File(f"{proc_root}/sys/kernel/pid_max")
         self._threads_max = _File(f"{proc_root}/sys/kernel/threads-max")
         self._online = _File(f"{sys_root}/devices/system/cpu/online")
@@ -95,10 +95,15 @@ class HostFiles:
 
 
 class _File:
-    """One file, opened at once and kept; unreadable at any time means None."""
+    """One file, opened at once and kept; unreadable at any time means None.
 
-    def __init__(self, path: str) -> None:
+    A file of one record (seq_file's single_open) comes whole if it fits, and to ask for its end would have it made
+    again; a file ``in_records`` comes a page or so at a time.
+    """
+
+    def __init__(self, path: str, *, in_records: bool = False) -> None:
         self._size = _FIRST_READ
+        self._in_records = in_records
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except (OSError, ValueError):  # ValueError: a NUL byte in an injected root
@@ -110,7 +115,8 @@ class _File:
             return None
         try:
             data = os.pread(self._fd, self._size, 0)
-            # A file of one record (seq_file's single_open) comes whole if it fits; others come a page or so at a time.
+            if len(data) < self._size and not self._in_records:
+                return data
             parts = [data]
             offset = len(data)
             while part := os.pread(self._fd, self._size, offset):

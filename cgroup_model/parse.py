@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from cgroup_model.snapshot import UNLIMITED, PressureLine, PressureResource, UnlimitedType
@@ -149,6 +150,7 @@ def device_keyed(data: bytes) -> dict[tuple[int, int], dict[bytes, bytes]]:
     return devices
 
 
+@lru_cache(maxsize=1024)  # these rarely change, and are read for every file that shows CPUs
 def id_list(data: bytes) -> tuple[int, ...]:
     """Parse CPUs or memory nodes: ``0-3,8`` in ascending order without repetition; an empty file is ``()``."""
     ids: set[int] = set()

@@ -17,6 +17,7 @@ from cgroup_model.source import CgroupGone, Source
 _MEMORY: Final = (Need.MEMORY | Need.MEMORY_DETAIL).value
 _MEMORY_DETAIL: Final = Need.MEMORY_DETAIL.value
 _CPU: Final = (Need.CPU | Need.CPU_TIMES).value
+_CPU_DETAIL: Final = Need.CPU.value
 _CPUS: Final = (Need.CPUS | Need.CPU_TIMES).value
 _CPU_TIMES: Final = Need.CPU_TIMES.value
 _CPUSET: Final = Need.CPUSET.value
@@ -114,7 +115,7 @@ class Collector:
         history = self._history
         taken_at = self._clock()
         memory = look.memory(detail=bool(wanted & _MEMORY_DETAIL)) if wanted & _MEMORY else None
-        cpu = look.cpu() if wanted & _CPU else None
+        cpu = look.cpu(detail=bool(wanted & _CPU_DETAIL)) if wanted & _CPU else None
         cpuset = look.cpuset() if wanted & _CPUSET else None
         cpus = look.shown_cpus(cpu, cpuset) if wanted & _CPUS else None
         return Snapshot(

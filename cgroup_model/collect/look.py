@@ -104,9 +104,9 @@ class Look:
         """Read the memory controller."""
         return self._own("memory", partial(self.kit.dialects["memory"].read_memory, detail=detail))
 
-    def cpu(self) -> Cpu | None:
-        """Read CPU time, quota, weight and throttling."""
-        return self._own("cpu", self.kit.dialects["cpu"].read_cpu)
+    def cpu(self, *, detail: bool) -> Cpu | None:
+        """Read CPU time; in detail also quota, weight and throttling."""
+        return self._own("cpu", partial(self.kit.dialects["cpu"].read_cpu, detail=detail))
 
     def cpuset(self) -> Cpuset | None:
         """Read CPUs and memory nodes."""
@@ -163,7 +163,8 @@ class Look:
     def _usable_cpus(self, own: Cpuset | None) -> tuple[int, ...]:
         """Intersect the nearest cpuset with the CPUs that are online; one without any of them says nothing."""
         online = self.host.online_cpus
-        for _path, cpuset in self._each_level("cpuset", self.kit.dialects["cpuset"].read_cpuset, own):
+        read = partial(self.kit.dialects["cpuset"].read_cpuset, detail=False)
+        for _path, cpuset in self._each_level("cpuset", read, own):
             allowed = frozenset(cpuset.cpus_effective or ())
             if usable := tuple(cpu for cpu in online if cpu in allowed):
                 return usable

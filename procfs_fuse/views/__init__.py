@@ -22,6 +22,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import attrgetter
 from types import ModuleType
 
@@ -63,8 +64,14 @@ class View:
 
     def missing(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the needed parts that are unknown, that is, why some lines show the machine's values."""
-        parts = (part for need in self.NEEDS & ~self.OPTIONAL for part in _PARTS[need])
-        return tuple(part for part in parts if attrgetter(part)(snapshot) is None)
+        return tuple(part for part, get in _required(self.NEEDS.value, self.OPTIONAL.value) if get(snapshot) is None)
+
+
+@lru_cache(maxsize=64)
+def _required(needs: int, optional: int) -> tuple[tuple[str, Callable[[Snapshot], object]], ...]:
+    """Name the parts that must be known, and how to look at them; numbers, since flags are slow to hash."""
+    required = Need(needs) & ~Need(optional)
+    return tuple((part, attrgetter(part)) for need in required for part in _PARTS[need])
 
 
 def view_of(module: ModuleType) -> View:

@@ -7,30 +7,51 @@ never changes, so here every value gets the room that the machine's largest one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 _LABEL_WIDTH = 16
 _LEAST_ROOM = 8
-_COUNTS = b"HugePages_"  # lines that begin so are pages, without a unit
+_KB = b"kB"
+_DIGIT = re.compile(rb"[0-9]")
+_NOT_SHAPE = b"0123456789 "
+_MOST_LAYOUTS = 8  # a machine has one as long as its kernel runs; the rest is for tests
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layout:
+    """Which lines there are, and where in the file's words their numbers stand."""
+
+    lines: tuple[tuple[bytes, bytes], ...]  # (name, unit); or (b"", the line), for a line that is something else
+    positions: Mapping[bytes, int]  # of each name's number
+    words: int
+    spelled: tuple[tuple[int, bytes], ...]  # words with digits that are no numbers: DirectMap4k:
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether the numbers are all that may change."""
+        return all(name for name, _unit in self.lines)
+
+    def fits(self, words: Sequence[bytes]) -> bool:
+        """Whether a file of the same shape has these very lines."""
+        return len(words) == self.words and all(words[position] == word for position, word in self.spelled)
 
 
 @dataclass(frozen=True, slots=True)
 class HostMeminfo:
-    """The machine's lines in their order. Numbers are read only when asked for: most are replaced unseen."""
+    """The machine's numbers. They are converted only when asked for: most are replaced unseen."""
 
-    lines: tuple[bytes, ...]
-    names: tuple[bytes, ...]  # a line without a colon is its own name
-    positions: Mapping[bytes, int]  # of names in lines
+    layout: _Layout
+    words: Sequence[bytes]
 
     def get(self, name: bytes, default: int = 0) -> int:
         """Return a line's value, in kB or pages; the default if there is no such line or it is not a number."""
         try:
-            value = int(self.lines[self.positions[name]].split()[1])
-        except (KeyError, IndexError, ValueError):
+            return max(0, int(self.words[self.layout.positions[name]]))
+        except (KeyError, ValueError):
             return default
-        return max(0, value)
 
     @property
     def room(self) -> int:
@@ -39,30 +60,66 @@ class HostMeminfo:
 
     def rendered(self, changes: Mapping[bytes, int]) -> bytes:
         """Return the file with some values changed; changes of lines that this kernel does not have are ignored."""
-        room = self.room
-        template, kept = _template(self.names, tuple(changes), room)
+        template, names, kept = _template(self.layout, tuple(changes), self.room)
         values: dict[bytes, int | bytes] = {**changes}
-        for position in kept:
-            line = self.lines[position]
-            values[self.names[position]] = line if room == _LEAST_ROOM else _padded(line, room)
-        return template % tuple(map(values.__getitem__, self.names))
+        for name, position in kept:
+            values[name] = self.words[position]
+        return template % tuple(map(values.__getitem__, names))
+
+
+_layouts: dict[bytes, _Layout] = {}  # by shape; a cache and not a state: it can be emptied at any time
 
 
 def parse(data: bytes) -> HostMeminfo:
-    """Read the machine's file; whatever is not ``name: number`` is kept as it is."""
-    lines = tuple(data.split(b"\n"))
-    names = tuple([line.partition(b":")[0] for line in lines])
-    return HostMeminfo(lines, *_positions(names))
+    """Read the machine's file; whatever is not ``name: number`` or ``name: number kB`` is kept as it is.
+
+    What a file looks like without its numbers does not change while a kernel runs, and tells where they are.
+    """
+    words = data.split()
+    shape = data.translate(None, _NOT_SHAPE)
+    layout = _layouts.get(shape)
+    if layout is None or not layout.fits(words):
+        layout = _study(data)
+        if len(_layouts) >= _MOST_LAYOUTS:
+            _layouts.clear()
+        if layout.is_regular:
+            _layouts[shape] = layout
+    return HostMeminfo(layout, words)
 
 
-def _padded(line: bytes, room: int) -> bytes:
-    """Give the machine's number as much room as a container's; constants such as VmallocTotal may need more."""
-    name, colon, rest = line.partition(b":")
-    number, *unit = rest.split() or [b""]
-    if not number.isdigit():
-        return line
-    label = _label(name + colon)
-    return b" ".join([label + number.rjust(_room_after(label, room)), *unit])
+def _study(data: bytes) -> _Layout:
+    """Look at each line of a file that was not seen before."""
+    lines, positions, count = [], {}, 0
+    for line in data.split(b"\n")[:-1]:
+        words = line.split()
+        name = words[0][:-1] if words and words[0].endswith(b":") else b""
+        if name and name not in positions and words[1:2] and words[1].isdigit() and words[2:] in ([], [_KB]):
+            lines.append((name, b" kB" if words[2:] else b""))
+            positions[name] = count + 1
+        else:
+            lines.append((b"", line))
+        count += len(words)
+    spelled = enumerate(data.split())
+    odd = tuple((position, word) for position, word in spelled if word.endswith(b":") and _DIGIT.search(word))
+    return _Layout(tuple(lines), positions, count, odd)
+
+
+@lru_cache(maxsize=_MOST_LAYOUTS)
+def _template(
+    layout: _Layout, changed: tuple[bytes, ...], room: int
+) -> tuple[bytes, tuple[bytes, ...], tuple[tuple[bytes, int], ...]]:
+    """Return the file with a place for each value, the names of these, and which keep their own, with its position."""
+    lines, names = [], []
+    for name, unit in layout.lines:
+        if not name:
+            lines.append(unit.replace(b"%", b"%%") + b"\n")
+            continue
+        label = _label(name + b":")
+        kind = b"d" if name in changed else b"s"
+        lines.append(b"%s%%%d%s%s\n" % (label.replace(b"%", b"%%"), _room_after(label, room), kind, unit))
+        names.append(name)
+    kept = tuple((name, layout.positions[name]) for name in names if name not in changed)
+    return b"".join(lines), tuple(names), kept
 
 
 def _label(name: bytes) -> bytes:
@@ -72,27 +129,3 @@ def _label(name: bytes) -> bytes:
 
 def _room_after(label: bytes, room: int) -> int:
     return max(1, _LABEL_WIDTH + room - len(label))
-
-
-# A machine has one set of lines as long as its kernel runs; the rest of these caches is for tests.
-
-
-@lru_cache(maxsize=8)
-def _positions(names: tuple[bytes, ...]) -> tuple[tuple[bytes, ...], Mapping[bytes, int]]:
-    """Return the names, always as the same object, which compares at once in the next cache, and their positions."""
-    return names, {name: position for position, name in enumerate(names)}
-
-
-@lru_cache(maxsize=8)
-def _template(names: tuple[bytes, ...], changed: tuple[bytes, ...], room: int) -> tuple[bytes, tuple[int, ...]]:
-    """Return the file with a place for each line's value or, at the returned positions, for a whole kept line."""
-    lines, kept = [], []
-    for position, name in enumerate(names):
-        label = _label(name + b":")
-        if name in changed:
-            unit = b"" if name.startswith(_COUNTS) else b" kB"
-            lines.append(b"%s%%%dd%s" % (label.replace(b"%", b"%%"), _room_after(label, room), unit))
-        else:
-            lines.append(b"%s")
-            kept.append(position)
-    return b"\n".join(lines), tuple(kept)

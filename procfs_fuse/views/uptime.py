@@ -11,7 +11,7 @@ from cgroup_model.snapshot import Need, Snapshot
 from procfs_fuse.views._cpu_time import USER_HZ, cpu_lines, shown_count
 
 PATH = "proc/uptime"
-NEEDS = Need.AGE | Need.CPU_TIMES | Need.CPUS | Need.CPU
+NEEDS = Need.AGE | Need.CPU_TIMES | Need.CPUS
 OPTIONAL = Need.CPUS | Need.CPU  # read only where the accounts are unknown
 
 

@@ -274,14 +274,14 @@ def test_without_a_memory_controller_it_is_the_machines_file(limited: Snapshot) 
 def test_lines_of_a_newer_kernel_pass_through(limited: Snapshot) -> None:
     """What this version does not know is not dropped, also when it is no number."""
     assert limited.host.meminfo is not None
-    newer = b"NewPages:         1234 kB\nA100%s: strange\n\n"
+    newer = b"NewPages:           1234 kB\nA100%s: strange\n\n"
     host = replace(limited.host, meminfo=newer + limited.host.meminfo)
     assert VIEWS["proc/meminfo"].render(replace(limited, host=host)).startswith(newer)
 
 
 def test_a_garbled_machine_file_is_no_exception(limited: Snapshot) -> None:
     """The kernel's word that is not understood is passed on: there is nothing better."""
-    for garbage in (b"", b"\n", b"MemTotal:\n", b"MemTotal: many kB\n", b"MemTotal:        0 kB\nMemFree: x\n"):
+    for garbage in (b"", b"\n", b"MemTotal:\n", b"MemTotal: many kB\n", b"MemTotal:              0 kB\nMemFree: x\n"):
         host = replace(limited.host, meminfo=garbage)
         assert VIEWS["proc/meminfo"].render(replace(limited, host=host)) == garbage
 
