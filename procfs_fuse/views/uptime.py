@@ -12,7 +12,7 @@ from procfs_fuse.views._cpu_time import USER_HZ, cpu_lines, shown_count
 
 PATH = "proc/uptime"
 NEEDS = Need.AGE | Need.CPU_TIMES | Need.CPUS
-OPTIONAL = Need.CPUS | Need.CPU  # read only where the accounts are unknown
+OPTIONAL = Need.CPUS  # read only where the accounts are unknown
 
 
 def render(snapshot: Snapshot) -> bytes:
