@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
@@ -24,6 +25,7 @@ Operation = Callable[[Mapping[str, Any]], Any]
 _MOST_REQUEST_BYTES: Final = 4096
 _MOST_CLIENTS: Final = 32
 _ANSWER_BUFFER_BYTES: Final = 1 << 20
+_PAUSE_SECONDS: Final = 0.01
 _PEER: Final = struct.Struct("iII")  # struct ucred of include/linux/socket.h: pid, uid, gid
 
 
@@ -130,7 +132,7 @@ def ask(path: str, do: str, timeout_seconds: float = 5.0, **arguments: object) -
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout_seconds)
         try:
-            connect_to(connection, path)
+            _connect_patiently(connection, path, timeout_seconds)
             connection.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
             with connection.makefile("rb") as answers:
                 answer = json.loads(answers.readline())
@@ -144,6 +146,18 @@ def ask(path: str, do: str, timeout_seconds: float = 5.0, **arguments: object) -
     if "error" in answer:
         raise Failure(answer["error"])
     return answer["ok"]
+
+
+def _connect_patiently(connection: socket.socket, path: str, timeout_seconds: float) -> None:
+    """Connect; try again while too many others wait to be accepted, which a busy or stopped server lets happen."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            return connect_to(connection, path)
+        except BlockingIOError:  # a Unix socket with a time-out does not wait for this (connect(2), EAGAIN)
+            if time.monotonic() > deadline:
+                raise TimeoutError from None
+            time.sleep(_PAUSE_SECONDS)
 
 
 def bind_to(listener: socket.socket, path: str) -> None:

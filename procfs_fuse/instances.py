@@ -30,6 +30,8 @@ DEFAULT_STATE_DIR: Final = "/run/procfs-fuse"
 DEFAULT_MOUNTPOINT: Final = "/var/lib/procfs-fuse"
 STATE_DIR_VARIABLE: Final = "CGSCOPE_STATE_DIR"
 
+FILE_SYSTEM: Final = "fuse.procfs-fuse"
+"""What ``/proc/self/mountinfo`` calls our mounts: `transport.mounting` without its imports."""
 USERS_LOCK: Final = "users"
 """File in the automatic instance's directory on which every launcher that uses it holds a shared flock(2)."""
 

@@ -92,9 +92,7 @@ def _container(request: Request, mounts: Mounts) -> Container:
 
 
 def _with_files(container: Container, lease: Lease) -> Container:
-    files = bindings.of_container(lease.tree(container))
-    instance = lease.instance
-    return replace(container, files=tuple(files), hidden=(instance.containers, instance.mountpoint))
+    return replace(container, files=tuple(bindings.of_container(lease.tree(container))))
 
 
 class _Launch:

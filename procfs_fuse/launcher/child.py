@@ -78,10 +78,11 @@ def _become(container: Container, channel: socket.socket, mask: Collection[signa
 
 def _use_host_root(container: Container) -> None:
     views = Bound([*container.files, *cgroup_view.over_host(container.mounts, container.cgroup)])
+    instances = rootfs.instances()
     rootfs.mount_proc()
     views.apply()
-    for path in container.hidden:
-        syscalls.umount(path, syscalls.MNT_DETACH)
+    for place in instances:
+        syscalls.umount(place, syscalls.MNT_DETACH)
 
 
 def _use_own_root(container: Container, root: str) -> None:

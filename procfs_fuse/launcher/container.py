@@ -22,7 +22,6 @@ class Container:
     command: tuple[str, ...]
     mounts: Mounts  # the host's cgroup hierarchies
     files: tuple[Binding, ...] = ()  # virtual files over the kernel's
-    hidden: tuple[str, ...] = ()  # mount points of the host that it has no business with
     rootfs: str | None = None  # None: the host's root
     user: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)  # beside what rootfs and user imply

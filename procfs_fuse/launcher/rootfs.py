@@ -10,8 +10,10 @@ import os
 import stat
 from typing import Final
 
+from cgroup_model.mounts import parse_mountinfo
 from procfs_fuse import syscalls
 from procfs_fuse.bindings import DEVICE, WRITABLE, Binding, Bound, bind
+from procfs_fuse.instances import FILE_SYSTEM
 
 _DEVICES: Final = ("null", "zero", "full", "random", "urandom", "tty")
 _LINKS: Final = {
@@ -32,6 +34,17 @@ def make_private() -> None:
 def mount_proc() -> None:
     """Mount the process table of the caller's pid namespace."""
     syscalls.mount("proc", "/proc", "proc", WRITABLE)
+
+
+def instances() -> list[str]:
+    """Where our file systems are mounted as a whole, the last one first.
+
+    A container has no business with them: they show every container's files, and its copy of the mount would keep a
+    server from ending.
+    """
+    with open("/proc/self/mountinfo", "rb") as file:
+        mounts = parse_mountinfo(file.read())
+    return [mount.mountpoint for mount in reversed(mounts) if mount.filesystem == FILE_SYSTEM and mount.root == "/"]
 
 
 def enter(rootfs: str) -> None:

@@ -358,7 +358,7 @@ def test_shell_has_job_control_on_a_terminal(mounted: CommandLine) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir("/")
-        os.execve(
+        os.execve(  # noqa: S606
             "/bin/sh",
             ["sh", "-c", f"{' '.join(mounted.words('run', '--', 'sh', '-i'))}; echo back $?"],
             mounted.environment,

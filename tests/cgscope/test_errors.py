@@ -1,0 +1,64 @@
+"""Every error is one line on standard error, and the right exit code."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import pytest
+
+from cgscope.errors import Failure, UsageError, guarded
+
+
+def raising(error: BaseException) -> Callable[[], int]:
+    """A command that fails."""
+
+    def run() -> int:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (Failure("cannot do x", "do y"), 1, "tool: cannot do x (do y)\n"),
+        (Failure("no command", code=127), 127, "tool: no command\n"),
+        (UsageError("which?"), 2, "tool: which?\n"),
+        (FileNotFoundError(2, "No such file or directory", "/x"), 1, "tool: /x: No such file or directory\n"),
+        (OSError("no mount here."), 1, "tool: no mount here\n"),
+        (Failure("bad \n\033[31m\udcff name"), 1, "tool: bad \\n\\x1b[31m\\udcff name\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_line_and_code(error: BaseException, code: int, line: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """The line says what the exception says, printable whatever names are in it."""
+    assert guarded("tool", raising(error)) == code
+    assert capfd.readouterr().err == line
+
+
+def test_unforeseen_errors_are_one_line(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of ours is no traceback either, unless somebody who debugs wants it."""
+    monkeypatch.delenv("CGSCOPE_DEBUG", raising=False)
+    assert guarded("tool", raising(ZeroDivisionError("1/0"))) == 1
+    assert capfd.readouterr().err.count("\n") == 1
+    monkeypatch.setenv("CGSCOPE_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        guarded("tool", raising(ZeroDivisionError("1/0")))
+
+
+def test_success_passes_the_code_through(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without an error the command's own exit code counts, and nothing is printed."""
+    assert guarded("tool", lambda: 42) == 42
+    assert capfd.readouterr() == ("", "")
+
+
+def test_closed_standard_error_changes_nothing() -> None:
+    """The exit code arrives even when nobody can be told why."""
+    saved = os.dup(2)
+    os.close(2)
+    try:
+        assert guarded("tool", raising(Failure("unheard", code=3))) == 3
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
