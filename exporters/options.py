@@ -38,7 +38,7 @@ class Options:
     listen: tuple[str, ...] = (DEFAULT_ADDRESS,)
     web_config: str | None = None
     telemetry_path: str = "/metrics"
-    max_requests: int = 40
+    max_requests: int = 256
     config: str | None = None
     check_config: bool = False
     once: bool = False
@@ -76,7 +76,7 @@ def parser() -> Parser:
         dest="max_requests",
         type=value(positive),
         metavar="N",
-        help="pages that are written at the same time (default: 40)",
+        help="pages that are written at the same time (default: 256)",
     )
     page = made.add_argument_group("the page")
     page.add_argument("--cgroups", choices=["containers", "units", "all"], help="what to export (default: containers)")
@@ -93,6 +93,9 @@ def parser() -> Parser:
     )
     page.add_argument("--proc-root", metavar="DIR", help="where the machine's procfs is (default: /proc)")
     page.add_argument("--sys-root", metavar="DIR", help="where the machine's sysfs is (default: /sys)")
+    page.add_argument(
+        "--path.rootfs", dest="fs_root", metavar="DIR", help="where the machine's / is, with the engines' files"
+    )
     page.add_argument("--cgroup-root", metavar="DIR", help="only cgroup mounts at or below this directory count")
     _add_collectors(made.add_argument_group("collectors"))
     return made
@@ -181,7 +184,9 @@ def _made(words: Mapping[str, Any]) -> Options:
     switches = {name.removeprefix(_COLLECTOR): on for name, on in words.items() if name.startswith(_COLLECTOR)}
     settings = Settings(
         collectors=switches,
-        **chosen("cgroups", "naming", "max_series", "container_labels", "proc_root", "sys_root", "cgroup_root"),
+        **chosen(
+            "cgroups", "naming", "max_series", "container_labels", "proc_root", "sys_root", "cgroup_root", "fs_root"
+        ),
     )
     web = chosen("listen", "web_config", "telemetry_path", "max_requests", "config", "check_config", "once")
     return Options(settings=settings, **web)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -38,6 +39,7 @@ class Settings:
     proc_root: str = "/proc"
     sys_root: str = "/sys"
     cgroup_root: str | None = None
+    fs_root: str = "/"
 
     def families(self) -> dict[str, Family]:
         """Name -> family, of those that are switched on."""
@@ -47,7 +49,8 @@ class Settings:
 class Exporter:
     """Everything that is open. Raises OSError and `OutOfSight` when there are no cgroups to be seen."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        """``clock`` gives seconds of the epoch."""
         self.settings = settings
         self.source = Source()
         mounts = discover_mounts(settings.proc_root, settings.cgroup_root)
@@ -60,20 +63,17 @@ class Exporter:
         )
         self.proc = Proc(settings.proc_root)
         self.host = HostFiles(settings.proc_root, settings.sys_root)
-        self.resolver = Resolver()
+        self.resolver = Resolver(settings.fs_root)
         self.history = History(self.tree, self.source, self.proc)
         self.collector = Collector(self.tree, self.source, self.host, history=self.history)
         self.world = self._world()
-        self.scraper = self.scraper_for(settings)
-
-    def scraper_for(self, settings: Settings) -> Scraper:
-        """Make a scraper over the same descriptors; another machine or selection needs another `Exporter`."""
-        return Scraper(
+        self.scraper = Scraper(
             Model(self.tree, self.source, self.collector, self.resolver),
             self.world,
             settings.families(),
             naming=settings.naming,
             max_series=settings.max_series,
+            clock=clock,
         )
 
     def close(self) -> None:

@@ -1,0 +1,138 @@
+"""From options to a running server: opening, reloading on SIGHUP, ending on SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable
+
+from aiohttp import web
+
+from cgroup_model.mounts import OutOfSight
+from cgscope.errors import Failure, explain
+from exporters.collector import Scraper
+from exporters.listener import Bounds, Listener
+from exporters.options import Options, split_address
+from exporters.pages import Pages
+from exporters.server import Server, Site
+from exporters.setup import Exporter
+from exporters.web_config import WebConfigFile
+from exporters.yamlfile import ConfigError
+
+_GRACE_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """A running exporter. ``reread`` gives the options anew for SIGHUP; it raises `ConfigError` when they are wrong."""
+
+    def __init__(self, chosen: Options, reread: Callable[[], Options], bounds: Bounds | None = None) -> None:
+        self._chosen = chosen
+        self._reread = reread
+        self._exporter = Exporter(chosen.settings)
+        self._web_config = WebConfigFile(chosen.web_config)
+        self._pages = Pages(lambda: self.scraper)
+        site = Site(
+            pages=self._pages,
+            status=lambda: self.scraper.status,
+            collectors=lambda: self.scraper.families,
+            web_config=self._web_config,
+            telemetry_path=chosen.telemetry_path,
+            max_requests=chosen.max_requests,
+        )
+        self._server = Server(site)
+        # Our own log says what is wrong; a client that sends nonsense is not worth a line each time.
+        quiet = logging.getLogger("aiohttp.server")
+        quiet.setLevel(logging.CRITICAL)
+        self._runner = web.AppRunner(self._server.app, access_log=None, lingering_time=0.0, logger=quiet)
+        self._bounds = bounds
+        self._listener: Listener | None = None
+        self._ended = asyncio.Event()
+        self._reloading: asyncio.Task[None] | None = None
+        self.addresses: list[tuple[str, int]] = []
+
+    @property
+    def scraper(self) -> Scraper:
+        """The one in force."""
+        return self._exporter.scraper
+
+    @property
+    def uses_tls(self) -> bool:
+        """True when clients have to speak TLS."""
+        return self._web_config.current().context is not None
+
+    async def start(self) -> None:
+        """Open the sockets. Raises Failure when that is not possible."""
+        await self._runner.setup()
+        protocol = self._runner.server
+        if protocol is None:
+            raise Failure("the HTTP server did not start")
+        self._listener = Listener(protocol, lambda: self._web_config.current().context, self._bounds)
+        self._server.listener = self._listener
+        for address in self._chosen.listen:
+            try:
+                self.addresses.append(self._listener.listen(*split_address(address)))
+            except OSError as error:
+                advice = "another program, perhaps another exporter, listens there; choose with --listen"
+                raise Failure(f"cannot listen on {address}: {explain(error)}", advice) from error
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ended.set)
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        await self._ended.wait()
+
+    async def stop(self) -> None:
+        """Finish what is being served, for a few seconds, and close everything."""
+        if self._listener is not None:
+            await self._listener.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GRACE_SECONDS):
+                await self._runner.cleanup()
+        self._server.close()
+        self._pages.close()
+        self._exporter.close()
+
+    async def reload(self) -> None:
+        """Take over a changed configuration; a wrong one is logged, and everything stays as it is."""
+        try:
+            chosen = self._reread()
+            exporter = Exporter(chosen.settings)
+        except (ConfigError, OutOfSight, OSError) as error:
+            log.error("%s; the old configuration stays in force", error)  # noqa: TRY400 - no traceback for users
+            return
+        if chosen.listen != self._chosen.listen:
+            log.warning("another address to listen on takes effect with the next start")
+        self._chosen = chosen
+        await self._pages.run(lambda: self._replace(exporter))
+        log.info("configuration reloaded")
+
+    def _replace(self, exporter: Exporter) -> None:
+        """Go on with another exporter; what has been counted goes on too."""
+        old, self._exporter = self._exporter, exporter
+        status, before = exporter.scraper.status, old.scraper.status
+        status.started_epoch, status.scrapes, status.vanished = before.started_epoch, before.scrapes, before.vanished
+        status.series_dropped, status.http = before.series_dropped, before.http
+        old.close()
+
+    def _hang_up(self) -> None:
+        self._reloading = asyncio.get_running_loop().create_task(self.reload())
+
+
+async def serve(chosen: Options, reread: Callable[[], Options]) -> None:
+    """Serve until told to end. Raises Failure, ConfigError, OSError, OutOfSight when it cannot begin."""
+    service = Service(chosen, reread)
+    try:
+        await service.start()
+        for host, port in service.addresses:
+            name = f"[{host}]" if ":" in host else host
+            scheme = "https" if service.uses_tls else "http"
+            log.info("serving %s://%s:%d%s", scheme, name, port, chosen.telemetry_path)
+        await service.run()
+    finally:
+        await service.stop()
