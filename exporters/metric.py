@@ -111,17 +111,17 @@ class Family:
 # ------------------------------------------------------------------------------------------ declarations
 
 
-def gauge(name: str, text: str, path: str, convert: Convert | None = None, **more: Any) -> Column:  # noqa: ANN401
+def gauge(name: str, text: str, path: str, convert: Convert | None = None, /, **more: Any) -> Column:  # noqa: ANN401
     """Declare a value that goes up and down; ``more``: see `_column`."""
     return _column("gauge", name, text, path, convert, **more)
 
 
-def counter(name: str, text: str, path: str, convert: Convert | None = None, **more: Any) -> Column:  # noqa: ANN401
+def counter(name: str, text: str, path: str, convert: Convert | None = None, /, **more: Any) -> Column:  # noqa: ANN401
     """Declare a value that only grows while the cgroup lives; ``more``: see `_column`."""
     return _column("counter", name, text, path, convert, **more)
 
 
-def untyped(name: str, text: str, path: str, convert: Convert | None = None, **more: Any) -> Column:  # noqa: ANN401
+def untyped(name: str, text: str, path: str, convert: Convert | None = None, /, **more: Any) -> Column:  # noqa: ANN401
     """Declare a counter whose name lacks ``_total``, for compatibility; OpenMetrics forbids to call it a counter."""
     return _column("untyped", name, text, path, convert, **more)
 
@@ -132,6 +132,7 @@ def _column(
     text: str,
     path: str,
     convert: Convert | None = None,
+    /,  # constant labels may have any name
     *,
     labels: tuple[str, ...] = (),
     fields: tuple[str, ...] = (),

@@ -173,7 +173,7 @@ FAMILIES = (
             Group(MemoryEvents, _events, _EVENTS),
             Group(MemoryEvents, _hits, (untyped("container_memory_failcnt", _FAILCNT, "max"),)),
         ),
-        needs=Need.MEMORY,
+        needs=Need.MEMORY | Need.MEMORY_DETAIL,
     ),
     Family(
         "memory_stat",
@@ -186,7 +186,7 @@ FAMILIES = (
                 _event_columns("container_memory_events_local_total", "Memory events of the cgroup itself."),
             ),
         ),
-        needs=Need.MEMORY,
+        needs=Need.MEMORY | Need.MEMORY_DETAIL,
     ),
     Family(
         "memory_reclaim",

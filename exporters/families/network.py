@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cgroup_model.rates import Interface
 from exporters.metric import Column, Family, Group, LabelValues, counter, gauge
-from exporters.readers.network import Interface, Sockets
+from exporters.readers.network import Sockets
 from exporters.subject import Subject
 
 _LABELS = ("interface",)
@@ -25,8 +26,8 @@ def _sockets(subject: Subject) -> Sockets | None:
 
 def _both(name: str, text: str, field: str) -> tuple[Column, ...]:
     return tuple(
-        counter(f"container_network_{way}_{name}_total", f"{text} {done}.", f"{way}_{field}", labels=_LABELS)
-        for way, done in (("receive", "received"), ("transmit", "sent"))
+        counter(f"container_network_{way}_{name}_total", f"{text} {done}.", f"{short}_{field}", labels=_LABELS)
+        for way, short, done in (("receive", "rx", "received"), ("transmit", "tx", "sent"))
     )
 
 
@@ -41,7 +42,7 @@ FAMILIES = (
                 (
                     *_both("bytes", "Bytes", "bytes"),
                     *_both("packets", "Packets", "packets"),
-                    *_both("packets_dropped", "Packets dropped that should have been", "dropped"),
+                    *_both("packets_dropped", "Packets dropped that should have been", "drops"),
                     *_both("errors", "Errors with what was", "errors"),
                 ),
                 labels=_LABELS,

@@ -29,8 +29,7 @@ class Members:
 
     def any_of(self, cgroup: Cgroup) -> int | None:
         """Find some process, the cgroup's own first; None when there is none."""
-        own = self.of(cgroup)
-        return own[0] if own else next(self.below(cgroup), None)
+        return next(self.below(cgroup), None)
 
     def _in_directory(self, directory: str) -> list[int]:
         try:

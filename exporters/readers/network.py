@@ -1,38 +1,19 @@
-"""Traffic of network namespaces: ``/proc/PID/net/dev``, ``sockstat`` and the connection tracker's count.
+"""Network namespaces: traffic, sockets, tracked connections; each told by one container.
 
-Kernel: net/core/net-procfs.c, net/ipv4/proc.c, net/netfilter/nf_conntrack_standalone.c. Samples::
-
-    eth0:  7236   84    0    0    0     0          0         0     6121      72    0 ...
-    TCP: inuse 4 orphan 0 tw 0 alloc 5 mem 0
+Kernel: net/core/net-procfs.c, net/ipv4/proc.c, net/netfilter/nf_conntrack_standalone.c. Sample of ``sockstat``:
+``TCP: inuse 4 orphan 0 tw 0 alloc 5 mem 0``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from cgroup_model.engines import Identity, Kind
 from cgroup_model.hierarchy import Cgroup
+from cgroup_model.network import parse_net_dev
 from cgroup_model.procfs import NoSuchTask, Proc
+from cgroup_model.rates import Interface
 from exporters.readers.members import Members
-
-_FIELDS: Final = 16  # of a device's line
-
-
-@dataclass(frozen=True, slots=True)
-class Interface:
-    """Counters of one network interface."""
-
-    name: str
-    receive_bytes: int
-    receive_packets: int
-    receive_errors: int
-    receive_dropped: int
-    transmit_bytes: int
-    transmit_packets: int
-    transmit_errors: int
-    transmit_dropped: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +45,13 @@ class NetworkReader:
         self._told = {}
 
     def interfaces(self, cgroup: Cgroup, identity: Identity) -> list[Interface]:
-        """Read the interfaces of a container's namespace; none when another container tells them."""
+        """Read the interfaces of a container's namespace; none when another container tells them.
+
+        The loopback is left out, as cAdvisor does. Raises `ParseError`.
+        """
         pid = self._speaker(cgroup, identity)
-        return [] if pid is None else list(parse_interfaces(self._read(f"{pid}/net/dev")))
+        found = () if pid is None else parse_net_dev(self._read(f"{pid}/net/dev"))
+        return [one for one in found if one.name != "lo"]
 
     def sockets(self, cgroup: Cgroup, identity: Identity) -> Sockets | None:
         """Read the sockets of a container's namespace; None when another container tells them."""
@@ -93,18 +78,6 @@ class NetworkReader:
             return self._proc.read(name)
         except (NoSuchTask, OSError):  # ended meanwhile; not permitted; no connection tracker in this kernel
             return b""
-
-
-def parse_interfaces(data: bytes) -> Iterator[Interface]:
-    """Parse ``/proc/PID/net/dev``; lines of another form are skipped. The loopback is left out, as cAdvisor does."""
-    for line in data.splitlines():
-        name, colon, rest = line.rpartition(b":")
-        fields = rest.split()
-        if not colon or len(fields) != _FIELDS or name.strip() == b"lo" or not all(map(bytes.isdigit, fields)):
-            continue
-        value = [int(one) for one in fields]
-        shown = name.strip().decode("utf-8", "backslashreplace")
-        yield Interface(shown, *value[:4], *value[8:12])
 
 
 def parse_sockets(sockstat: bytes, conntrack: bytes) -> Sockets | None:

@@ -1,0 +1,158 @@
+"""The page's text: the same samples as prometheus-client reads and as a registry with our collector has."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.metrics_core import Metric as PrometheusMetric
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from cgroup_model.engines import Identity, Kind
+from exporters.encoder import encode
+from exporters.families import FAMILIES
+from exporters.labels import NO_NAMES, Names, names_of
+from exporters.metric import Family, Group, counter, gauge, untyped
+from exporters.registry import CgroupCollector, families
+from exporters.setup import Exporter
+from exporters.sheet import Sheet
+from tests.exporters.scenes import SCENES
+
+Sample = tuple[str, tuple[tuple[str, str], ...], float]
+
+PARSERS = {"text": parse_text, "openmetrics": parse_openmetrics}
+
+
+@dataclass(frozen=True)
+class Record:
+    """Values of every kind."""
+
+    one: float | None
+    two: int | None
+
+
+LABELLED = ("device",)
+FAMILY = Family(
+    "test",
+    "A test",
+    (
+        Group(
+            Record,
+            lambda record: record,
+            (
+                gauge("test_one", 'A "text" with \\ and more.', "one"),
+                counter("test_seconds_total", "A counter.", "two", lambda value: value / 1000),
+                untyped("test_failcnt", "An old counter.", "two"),
+                gauge("test_kinds", "Constant labels.", "one", kind='a"b'),
+                gauge("test_kinds", "Constant labels.", "two", kind="c"),
+            ),
+        ),
+        Group(Record, lambda record: record, (gauge("test_device", "By device.", "one", labels=LABELLED),), LABELLED),
+    ),
+)
+MACHINE = Family(
+    "machine_test",
+    "A test",
+    (
+        Group(
+            Record,
+            lambda record: record,
+            (gauge("machine_test", "Plain.", "one"), gauge("machine_kinds", "K.", "two", kind="x")),
+        ),
+        Group(
+            Record, lambda record: record, (gauge("machine_device", "By device.", "one", labels=LABELLED),), LABELLED
+        ),
+    ),
+    of="machine",
+)
+
+# Cgroups' names are any bytes but NUL and the slash; engines' names any text.
+file_names = st.binary(min_size=1, max_size=20).map(
+    lambda raw: raw.replace(b"\0", b"x").decode("utf-8", "surrogateescape")
+)
+texts = st.text(st.characters(exclude_characters="\0"), max_size=20)
+numbers = st.none() | st.integers(0, 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+records = st.builds(Record, one=numbers, two=st.none() | st.integers(0, 2**64 - 1))
+
+
+def sheet_of(rows: Iterable[tuple[Names, Record, str]]) -> Sheet:
+    """Put records on a sheet, each with a device."""
+    sheet = Sheet([FAMILY, MACHINE])
+    plain, labelled = sheet.parts["test"]
+    machine, machine_labelled = sheet.parts["machine_test"]
+    for names, record, device in rows:
+        plain.rows.append((names, (), plain.group.values(record)))
+        labelled.rows.append((names, (device,), labelled.group.values(record)))
+        machine.rows[:] = [(NO_NAMES, (), machine.group.values(record))]
+        machine_labelled.rows[:] = [(NO_NAMES, (device,), machine_labelled.group.values(record))]
+    return sheet
+
+
+def samples(metrics: Iterable[PrometheusMetric]) -> list[Sample]:
+    """List all samples in an order of their own; an empty label is no label."""
+    found = [
+        (one.name, tuple(sorted((k, v) for k, v in one.labels.items() if v)), float(one.value))
+        for metric in metrics
+        for one in metric.samples
+    ]
+    return sorted(found)
+
+
+@given(st.lists(st.tuples(file_names, texts, records, texts), max_size=5, unique_by=lambda row: row[0]))
+def test_what_is_written_is_read_back(rows: list[tuple[str, str, Record, str]]) -> None:
+    """Both of prometheus-client's parsers read from our page what its own collector would have given, for any label."""
+    identities = [
+        (f"/{path}", Identity("docker", "x", name or None, "x", kind=Kind.CONTAINER)) for path, name, *_ in rows
+    ]
+    named = [names_of(path, identity, "cadvisor") for path, identity in identities]
+    if len({names.text for names in named}) < len(named):
+        return  # bytes that are no UTF-8 can look like others: the scraper exports one of them
+    sheet = sheet_of((names, row[2], row[3]) for names, row in zip(named, rows, strict=True))
+    expected = samples(families(sheet))
+    assert samples(parse_text(b"".join(encode(sheet, "text")).decode())) == expected
+    assert samples(parse_openmetrics(b"".join(encode(sheet, "openmetrics")).decode())) == expected
+
+
+@pytest.mark.parametrize("form", ["text", "openmetrics"])
+@pytest.mark.parametrize("scene", SCENES)
+def test_pages_equal_a_registry(exporter: Callable[..., Exporter], scene: str, form: str) -> None:
+    """A page has the samples, types and texts that somebody's own registry has with our collector in it."""
+    everything = {name: name != "exporter" for name in FAMILIES}
+    scraper = exporter(scene, collectors=everything).scraper
+    registry = CollectorRegistry()
+    registry.register(CgroupCollector(scraper))
+    ours = list(PARSERS[form](b"".join(encode(scraper.scrape(), form)).decode()))  # type: ignore[arg-type]
+    theirs = list(parse_text(generate_latest(registry).decode()))
+    assert samples(ours) == samples(theirs)
+    shared = lambda metrics: {one.name.removesuffix("_total"): (one.type, one.documentation) for one in metrics}  # noqa: E731
+    assert shared(ours) == shared(theirs)
+
+
+def test_registering_reads_nothing(exporter: Callable[..., Exporter]) -> None:
+    """A registry asks for names when it registers: that must not scrape."""
+    scraper = exporter("v2-docker").scraper
+    CollectorRegistry().register(CgroupCollector(scraper))
+    assert scraper.status.scrapes == 0
+
+
+def test_a_metric_that_cannot_be_written_is_left_out() -> None:
+    """One bad value must not cost the page."""
+    sheet = sheet_of([(NO_NAMES, Record(1.0, 2), "sda")])
+    plain = sheet.parts["test"][0]
+    plain.rows.append((NO_NAMES, (), (1, "not a number", 3, 4, 5)))
+    page = b"".join(encode(sheet, "text")).decode()
+    assert "test_seconds_total" not in page
+    assert "test_failcnt" in page
+
+
+def test_numbers_keep_all_their_digits() -> None:
+    """Byte counters above 2**53 are written as integers, fractions so that they read back as the same float."""
+    page = b"".join(encode(sheet_of([(NO_NAMES, Record(math.pi, 2**63 + 1), "sda")]), "text")).decode()
+    assert f"machine_test {math.pi!r}\n" in page
+    assert f'machine_kinds{{kind="x"}} {2**63 + 1}\n' in page
