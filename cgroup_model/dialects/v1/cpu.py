@@ -32,11 +32,11 @@ def read_cpu(source: Source, dirs: Dirs, user_hz: int | None = None, *, detail: 
     """Read usage from cpuacct, quota and throttling from cpu; either may be missing, but not both."""
     if "cpu" not in dirs and "cpuacct" not in dirs:
         raise Missing("cpu")
-    if not detail and "cpuacct" in dirs and (cpu := _used(source, dirs["cpuacct"])) is not None:
-        return cpu
     cpu = Cpu()
     if "cpuacct" in dirs:
         cpu = _accounted(source, dirs["cpuacct"], user_hz or os.sysconf("SC_CLK_TCK"))
+        if not detail:
+            return cpu
     return _scheduled(source, dirs["cpu"], cpu) if "cpu" in dirs else cpu
 
 
@@ -59,18 +59,13 @@ def write_quota(source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, per
         source.write(directory, "cpu.cfs_quota_us", b"%d" % quota_usec)
 
 
-def _used(source: Source, directory: str) -> Cpu | None:
-    """Read the times of each CPU alone; their sum is the whole. None where the kernel does not tell them."""
-    per_cpu = optional(source, directory, "cpuacct.usage_all", _usage_all)
-    if per_cpu is None:
-        return None
-    user = sum(times[0] for times in per_cpu.values())
-    system = sum(times[1] for times in per_cpu.values())
-    return Cpu(usage_usec=user + system, user_usec=user, system_usec=system, per_cpu_usec=per_cpu)
-
-
 def _accounted(source: Source, directory: str, user_hz: int) -> Cpu:
-    """Read what cpuacct knows."""
+    """Read what cpuacct knows.
+
+    User and system time are those of cpuacct.stat, which add up to the usage (cputime_adjust, kernel/sched/cputime.c).
+    Those of each CPU in cpuacct.usage_all are what the timer's tick found: on a busy machine their sum is some percent
+    off, so they only say how the CPUs compare.
+    """
     usage = integer(source.read(directory, "cpuacct.usage")) // NSEC_PER_USEC
     ticks = optional(source, directory, "cpuacct.stat", flat_keyed) or {}
     user, system = (_usec_of_ticks(number_of(ticks, key), user_hz) for key in (b"user", b"system"))
