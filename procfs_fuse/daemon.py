@@ -136,8 +136,8 @@ class _Daemon:
         return {**about, **self._service.status()}
 
     def _unmount(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        timeout = request.get("timeout_seconds", DEFAULT_STOP_SECONDS)
-        return {"busy": self.stop(float(timeout) if isinstance(timeout, int | float) else DEFAULT_STOP_SECONDS)}
+        patience = request.get("patience_seconds")
+        return {"busy": self.stop(float(patience) if isinstance(patience, int | float) else DEFAULT_STOP_SECONDS)}
 
     def _release(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         return {"stopping": self._stop_when_unused()}

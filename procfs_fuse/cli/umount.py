@@ -83,7 +83,7 @@ def _clear_unrecorded(directory: str) -> None:
 
 
 def _stop(instance: Instance, timeout_seconds: float) -> None:
-    busy = ask(instance.control, "unmount", timeout_seconds=timeout_seconds)["busy"]
+    busy = ask(instance.control, "unmount", patience_seconds=timeout_seconds)["busy"]
     deadline = time.monotonic() + timeout_seconds + _GRACE_SECONDS
     while instance.alive:
         if time.monotonic() > deadline:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from typing import Final
 
 from cgscope.errors import Failure
 from procfs_fuse.instances import private_directory
 
-_TRIES: Final = 100  # a sweep may be looking at the file at the very moment
+_PATIENCE_SECONDS: Final = 1.0  # for another launcher that removes a leftover of the same name
+_PAUSE_SECONDS: Final = 0.02
+_BEING_MADE: Final = "."  # begins the name of a file that is not locked yet
 
 
 class Record:
@@ -46,24 +49,44 @@ class Records:
     def take(self, container_id: str) -> Record:
         """Claim an id. Raises Failure when a container has it."""
         path = os.path.join(self._directory, container_id)
-        for _ in range(_TRIES):
-            record = _hold(path, create=True)
-            if record is not None:
-                return record
-        raise Failure(f"a container named {container_id} is running", "choose another --name")
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while (record := self._create(path) or _hold(path)) is None:
+            if time.monotonic() > deadline:
+                raise Failure(f"a container named {container_id} is running", "choose another --name")
+            time.sleep(_PAUSE_SECONDS)
+        return record
 
     def leftovers(self) -> Iterator[Record]:
         """Hold and return each record whose launcher and janitor are gone; the caller cleans up and removes it."""
         for name in os.listdir(self._directory):
-            record = _hold(os.path.join(self._directory, name), create=False)
-            if record is not None:
+            record = _hold(os.path.join(self._directory, name))
+            if record is None:
+                continue
+            if name.startswith(_BEING_MADE):
+                record.remove()
+            else:
                 yield record
 
+    def _create(self, path: str) -> Record | None:
+        """Make the file, locked from the moment it has its name; None when that exists, or a sweep took our draft."""
+        draft = os.path.join(self._directory, f"{_BEING_MADE}{os.getpid()}")
+        descriptor = os.open(draft, os.O_RDWR | os.O_CLOEXEC | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.link(draft, path)
+        except (BlockingIOError, FileNotFoundError, FileExistsError):
+            os.close(descriptor)
+            return None
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(draft)
+        return Record(path, descriptor)
 
-def _hold(path: str, *, create: bool) -> Record | None:
+
+def _hold(path: str) -> Record | None:
     """Lock the file at ``path``; None when somebody else has it or removed it meanwhile."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

@@ -65,7 +65,9 @@ class CommandLine:
         for process in self._started:
             process.terminate()
             process.communicate(timeout=PATIENCE_SECONDS)
-        self("umount", "--timeout", "0")
+        for instance in self.status():
+            ended = self("umount", "--timeout", "0", instance["mountpoint"])
+            assert ended.returncode == 0, ended.stderr
 
     def status(self) -> list[dict[str, Any]]:
         """What ``status --json`` tells of all instances."""
