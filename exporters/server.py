@@ -49,7 +49,7 @@ class Server:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._writing = 0
+        self.writing = 0  # pages that clients wait for or receive
         self._checking = 0
         # One thread: bcrypt is slow on purpose, and whoever tries passwords must not get all CPUs.
         self._passwords = ThreadPoolExecutor(max_workers=1, thread_name_prefix="passwords")
@@ -118,14 +118,14 @@ class Server:
     # ----------------------------------------------------------------------------------------- routes
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
-        if self._writing >= self._site.max_requests:
+        if self.writing >= self._site.max_requests:
             raise web.HTTPServiceUnavailable(text="too many scrapes at the same time")
-        self._writing += 1
+        self.writing += 1
         try:
             wanted = self._wanted(request)
             return await self._send(request, wanted, await self._site.pages.page(wanted))
         finally:
-            self._writing -= 1
+            self.writing -= 1
 
     def _wanted(self, request: web.Request) -> Request:
         known = self._site.collectors()

@@ -64,6 +64,16 @@ class Service:
         """True when clients have to speak TLS."""
         return self._web_config.current().context is not None
 
+    @property
+    def writing(self) -> int:
+        """Pages that clients wait for or receive at this moment."""
+        return self._server.writing
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open."""
+        return self._listener.connections if self._listener is not None else 0
+
     async def start(self) -> None:
         """Open the sockets. Raises Failure when that is not possible."""
         await self._runner.setup()

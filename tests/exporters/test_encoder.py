@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric as PrometheusMetric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse_text
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_parser
+from prometheus_client.parser import text_string_to_metric_families as text_parser
 
 from cgroup_model.engines import Identity, Kind
-from exporters.encoder import encode
+from exporters.encoder import Format, encode
 from exporters.families import FAMILIES
 from exporters.labels import NO_NAMES, Names, names_of
 from exporters.metric import Family, Group, counter, gauge, untyped
@@ -26,7 +27,10 @@ from tests.exporters.scenes import SCENES
 
 Sample = tuple[str, tuple[tuple[str, str], ...], float]
 
-PARSERS = {"text": parse_text, "openmetrics": parse_openmetrics}
+Parser = Callable[[str], Iterable[PrometheusMetric]]
+parse_text = cast("Parser", text_parser)  # without annotations of its own
+parse_openmetrics = cast("Parser", openmetrics_parser)
+PARSERS: dict[Format, Parser] = {"text": parse_text, "openmetrics": parse_openmetrics}
 
 
 @dataclass(frozen=True)
@@ -119,15 +123,16 @@ def test_what_is_written_is_read_back(rows: list[tuple[str, str, Record, str]]) 
     assert samples(parse_openmetrics(b"".join(encode(sheet, "openmetrics")).decode())) == expected
 
 
-@pytest.mark.parametrize("form", ["text", "openmetrics"])
+@pytest.mark.parametrize("form", PARSERS)
 @pytest.mark.parametrize("scene", SCENES)
-def test_pages_equal_a_registry(exporter: Callable[..., Exporter], scene: str, form: str) -> None:
+def test_pages_equal_a_registry(exporter: Callable[..., Exporter], scene: str, form: Format) -> None:
     """A page has the samples, types and texts that somebody's own registry has with our collector in it."""
     everything = {name: name != "exporter" for name in FAMILIES}
     scraper = exporter(scene, collectors=everything).scraper
     registry = CollectorRegistry()
     registry.register(CgroupCollector(scraper))
-    ours = list(PARSERS[form](b"".join(encode(scraper.scrape(), form)).decode()))  # type: ignore[arg-type]
+    parse = PARSERS[form]
+    ours = list(parse(b"".join(encode(scraper.scrape(), form)).decode()))
     theirs = list(parse_text(generate_latest(registry).decode()))
     assert samples(ours) == samples(theirs)
     shared = lambda metrics: {one.name.removesuffix("_total"): (one.type, one.documentation) for one in metrics}  # noqa: E731

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.encoder import encode
+from exporters.encoder import Format, encode
 from exporters.families import FAMILIES
 from exporters.setup import Exporter
 from tests.exporters.scenes import SCENES
@@ -15,7 +15,7 @@ from tests.exporters.scenes import SCENES
 GOLDEN = Path(__file__).with_name("golden")
 EVERYTHING = {name: name != "exporter" for name in FAMILIES}
 
-CASES = {
+CASES: dict[str, tuple[str, Format, dict[str, object]]] = {
     **{f"{scene}.txt": (scene, "text", {}) for scene in SCENES},
     "v2-docker.openmetrics": ("v2-docker", "openmetrics", {}),
     "v2-kubernetes-thin.txt": ("v2-kubernetes", "text", {"naming": "thin"}),

@@ -1,0 +1,137 @@
+"""One pass: failures stay small, budgets hold, nothing that is gone stays."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from exporters.collector import Scraper
+from exporters.encoder import encode
+from exporters.families import FAMILIES
+from exporters.metric import Family
+from exporters.setup import Exporter
+from exporters.sheet import Sheet
+from tests.exporters.scenes import SHOP, WEB
+
+MakeExporter = Callable[..., Exporter]
+
+
+def text(sheet: Sheet) -> str:
+    """Write a sheet."""
+    return b"".join(encode(sheet, "text")).decode()
+
+
+def ids(page: str) -> set[str]:
+    """List the cgroups on a page."""
+    return {line.split('id="')[1].split('"')[0] for line in page.splitlines() if 'id="' in line}
+
+
+def broken(family: Family) -> Family:
+    """Make a family whose second group fails."""
+
+    def fail(_: object) -> object:
+        raise RuntimeError("as a test")
+
+    first, second, *rest = family.groups
+    return replace(family, groups=(first, replace(second, select=fail), *rest))
+
+
+def with_families(exporter: Exporter, families: dict[str, Family]) -> Scraper:
+    """Change what an exporter collects."""
+    exporter.scraper.families = families
+    return exporter.scraper
+
+
+def test_one_failing_family_costs_only_its_own_values(exporter: MakeExporter, caplog: pytest.LogCaptureFixture) -> None:
+    """The others' values are all there, the failure is a metric, and it is logged once."""
+    families = {**FAMILIES, "memory": broken(FAMILIES["memory"])}
+    scraper = with_families(exporter("v2-docker"), families)
+    with caplog.at_level(logging.ERROR):
+        first, second = text(scraper.scrape()), text(scraper.scrape())
+    assert 'cgroup_exporter_collector_success{collector="memory"} 0\n' in first
+    assert 'cgroup_exporter_collector_success{collector="cpu"} 1\n' in second
+    assert "container_memory_usage_bytes{" in second
+    assert "container_memory_rss{" not in second
+    assert "container_cpu_usage_seconds_total{" in second
+    assert len(caplog.records) == 1
+
+
+def test_a_failing_family_of_the_machine_costs_only_its_own_values(exporter: MakeExporter) -> None:
+    """The same for what is told once per page."""
+    families = {**FAMILIES, "machine": broken(FAMILIES["machine"])}
+    page = text(with_families(exporter("v2-docker"), families).scrape())
+    assert 'cgroup_exporter_collector_success{collector="machine"} 0\n' in page
+    assert "machine_memory_bytes " in page
+
+
+def test_only_what_is_asked_for_is_read(exporter: MakeExporter) -> None:
+    """`?collect[]=pids` neither reads nor writes anything else."""
+    page = text(exporter("v2-docker").scraper.scrape({"pids"}))
+    assert {line.split("{")[0] for line in page.splitlines() if line[0] != "#"} == {
+        "container_threads",
+        "container_threads_max",
+        "container_threads_peak",
+        "container_pids_max_events_total",
+    }
+
+
+def test_the_budget_holds_and_says_so(exporter: MakeExporter) -> None:
+    """Whole containers are left out, the youngest first; what was left out is counted."""
+    collectors = dict.fromkeys(FAMILIES, False) | {"pids": True, "exporter": True}
+    scraper = exporter("v2-kubernetes", collectors=collectors, max_series=6).scraper
+    page = text(scraper.scrape())
+    assert len([line for line in page.splitlines() if line.startswith("container_")]) == 4
+    assert not any(SHOP in one for one in ids(page))
+    assert "cgroup_exporter_series 4\n" in page
+    assert "cgroup_exporter_series_dropped_total 4\n" in page
+    scraper.scrape()
+    assert scraper.status.series_dropped == 8
+
+
+def test_a_container_that_went_is_not_on_the_next_page(exporter: MakeExporter, tmp_path: Path) -> None:
+    """No stale series, no error: the next page has exactly what is there."""
+    scraper = exporter("v2-docker").scraper
+    path = f"/system.slice/docker-{WEB}.scope"
+    assert ids(text(scraper.scrape())) == {"/", path}
+    shutil.rmtree(f"{tmp_path}/0/cgroup/v2{path}")
+    page = text(scraper.scrape())
+    assert ids(page) == {"/"}
+    (tmp_path / f"0/cgroup/v2{path}").mkdir()
+    assert ids(text(scraper.scrape())) == {"/", path}
+
+
+def test_garbage_is_unknown_and_counted(exporter: MakeExporter, tmp_path: Path) -> None:
+    """A control file full of nonsense makes its part absent; everything else is told, and the problem is a metric."""
+    made = exporter("v2-docker", collectors={})
+    (tmp_path / f"0/cgroup/v2/system.slice/docker-{WEB}.scope/memory.stat").write_text("anon many\n")
+    page = text(made.scraper.scrape())
+    assert not any(line.startswith("container_memory_rss{") and WEB in line for line in page.splitlines())
+    assert f'docker-{WEB}.scope",name="web",image="nginx:1",engine="docker"}} 7\n' in page
+    assert 'cgroup_exporter_read_problems_total{part="memory",reason="malformed"} 1\n' in page
+
+
+def test_thin_naming_keeps_two_labels(exporter: MakeExporter) -> None:
+    """With `--naming thin` who a container is stands in container_info alone."""
+    page = text(exporter("v2-kubernetes", naming="thin").scraper.scrape({"pids", "info"}))
+    threads = [line for line in page.splitlines() if line.startswith("container_threads{") and SHOP in line]
+    assert [line.split("scope")[1] for line in threads] == ['",name="web"} 7']
+    info = next(line for line in page.splitlines() if line.startswith("container_info{") and SHOP in line)
+    assert 'pod="shop-0",namespace="prod"' in info
+
+
+def test_names_that_look_the_same_give_one_series(exporter: MakeExporter, tmp_path: Path) -> None:
+    """Two cgroups whose names differ only in how invalid UTF-8 is shown must not break the page for Prometheus."""
+    made = exporter("v2-docker", cgroups="all")
+    top = f"{tmp_path}/0/cgroup/v2/".encode()
+    for name in (b"x\xff", rb"x\xff"):
+        os.mkdir(top + name)
+    page = text(made.scraper.scrape())
+    samples = [line.rsplit(" ", 1)[0] for line in page.splitlines() if line[0] != "#"]
+    assert len(samples) == len(set(samples))
+    assert r'id="/x\\xff"' in page
