@@ -48,6 +48,8 @@ def samples(
         if done >= 0:
             yield scene, rows
         done += 1
+        if scenes.is_over:
+            return
         if batch.count is None or done < batch.count:
             sleep(batch.delay)
 

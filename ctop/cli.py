@@ -7,9 +7,11 @@ import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cgroup_model.mounts import OutOfSight
+from cgroup_model.recording import Recorder, Recording, RecordingError
 from cgscope.arguments import Parser, value
 from cgscope.errors import Failure, UsageError, guarded
 from cgscope.quantities import parse_duration
@@ -21,8 +23,12 @@ from ctop.columns import COLUMNS, DEFAULT, Column, chosen, listing
 from ctop.filters import parse as parse_filter
 from ctop.live import Live
 from ctop.output import Output
+from ctop.recorded import RecordingScenes, Replay
+from ctop.settings import Settings, load, path_of
+from ctop.themes import THEMES
 
 if TYPE_CHECKING:
+    from ctop.app import CtopApp
     from ctop.scene import Scenes
 
 PROGRAM: Final = "ctop"
@@ -64,6 +70,11 @@ def parser() -> Parser:
     found.add_argument("--tree", action="store_true", default=None, help="show cgroups below their parents")
     found.add_argument("--group", choices=GROUPINGS, help="group the flat list")
     found.add_argument("--all", action="store_true", default=None, help="every cgroup, also slices and plain ones")
+    time = found.add_mutually_exclusive_group()
+    time.add_argument("--record", metavar="FILE", help="also write everything to FILE (a day or 256 MiB at most)")
+    time.add_argument("--replay", metavar="FILE", help="show a recording, of this or another host: [ ] J O space")
+    found.add_argument("--theme", choices=THEMES, help="colours of the interactive view; NO_COLOR means mono")
+    found.add_argument("--read-only", action="store_true", help="nothing can be changed from the interactive view")
     found.add_argument("--list-columns", action="store_true", help="print all columns with their definitions")
     return found
 
@@ -72,15 +83,88 @@ def _run(options: argparse.Namespace) -> int:
     if options.list_columns:
         sys.stdout.write(text_columns([("NAME", "FIELD", "MEANING"), *listing()]))
         return 0
-    return run_batch(batch_of(options), open_scenes(options))
+    if options.once or options.count or options.json or options.csv:
+        return run_batch(batch_of(options), scenes_of(options))
+    return run_interactive(options)
 
 
-def open_scenes(_options: argparse.Namespace) -> Scenes:
+def scenes_of(options: argparse.Namespace) -> Scenes:
+    """What batch mode prints."""
+    if options.replay:
+        return open_replay(options.replay)
+    return recorded(open_live(), options.record) if options.record else open_live()
+
+
+def open_live() -> Live:
     """This machine; raises `Failure` when it shows no cgroups."""
     try:
         return Live()
     except OutOfSight as error:
         raise Failure(str(error), "ctop needs /sys/fs/cgroup") from error
+
+
+def run_interactive(options: argparse.Namespace) -> int:
+    """Show the screen until the user leaves."""
+    settings = settings_of(options)
+    if not (os.isatty(0) and os.isatty(1)):
+        raise UsageError("standard input and output are no terminal", "use --once, -n, --json or --csv")
+    from ctop.app import CtopApp  # noqa: PLC0415 - textual is slow to import, and batch mode does without
+
+    sys.__stderr__ = sys.__stdout__  # type: ignore[misc] # where textual draws: `ctop 2>log` must still show something
+    if options.replay:
+        replay = open_replay(options.replay)
+        app = CtopApp(replay, settings, recorded=replay, read_only=True)
+        return _show(app, replay)
+    live = open_live()
+    scenes = recorded(live, options.record) if options.record else live
+    app = CtopApp(scenes, settings, live=live, read_only=options.read_only)
+    return _show(app, scenes)
+
+
+def _show(app: CtopApp, scenes: Scenes) -> int:
+    try:
+        app.run()
+    finally:
+        scenes.close()
+    if isinstance(app.failure, RecordingError):
+        raise Failure(str(app.failure)) from app.failure
+    if app.failure is not None:
+        raise app.failure
+    return 0
+
+
+def recorded(live: Live, path: str) -> Scenes:
+    """Live scenes that are written to a file as well."""
+    try:
+        return RecordingScenes(live, Recorder(path))
+    except RecordingError as error:
+        live.close()
+        raise Failure(str(error), "choose a file in a directory that may be written") from error
+
+
+def open_replay(path: str) -> Replay:
+    """The scenes of a recording."""
+    try:
+        return Replay(Recording(path))
+    except RecordingError as error:
+        raise Failure(str(error), "ctop --record FILE makes recordings") from error
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The saved settings, with what the command line says instead."""
+    settings = load(path_of(os.environ))
+    given = {
+        "delay": options.delay,
+        "columns": tuple(column.name for column in chosen(options.columns.split(","))) if options.columns else None,
+        "sort": view_of(options).sort if options.sort else None,
+        "reverse": options.reverse or None,
+        "tree": options.tree,
+        "group": options.group,
+        "all": options.all,
+        "theme": options.theme,
+        "filter": view_of(options).filter.text or None,
+    }
+    return replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 
 def batch_of(options: argparse.Namespace) -> Batch:
@@ -96,10 +180,16 @@ def batch_of(options: argparse.Namespace) -> Batch:
         format=style,
         columns=columns,
         view=view_of(options),
-        delay=1.0 if options.delay is None else options.delay,
+        delay=_batch_delay(options),
         count=1 if options.once else options.count,
         warm_up=options.once,
     )
+
+
+def _batch_delay(options: argparse.Namespace) -> float:
+    """Between two samples; a recording is printed as fast as it can be read."""
+    default = 0.0 if options.replay else 1.0
+    return default if options.delay is None else float(options.delay)
 
 
 def view_of(options: argparse.Namespace) -> View:

@@ -21,13 +21,14 @@ from cgroup_model.machine import Machine, MachineFiles, busy_ratio
 from cgroup_model.mounts import discover_mounts
 from cgroup_model.network import Network
 from cgroup_model.procfs import Proc
-from cgroup_model.rates import Moment, per_second, rates
+from cgroup_model.rates import Moment, Rates, per_second, rates
 from cgroup_model.snapshot import Need
-from cgroup_model.source import Source
+from cgroup_model.source import CgroupGone, Source
 from cgroup_model.survey import Survey
 from ctop.scene import Brief, Entry, Scene
 
 _FORGET_SECONDS: Final = 30.0  # a row that was out of sight for longer starts its rates afresh
+_SHORTEST_SECONDS: Final = 0.2  # rates over less are noise: CPU time is counted in ticks
 _CONTROLLERS: Final = ("memory", "cpu", "io", "pids")
 _USEC: Final = 1e6
 
@@ -39,7 +40,27 @@ class _Memory:
     inode: int
     cpu_usec: int | None = None
     surveyed_at: float = 0.0
+    cores: float | None = None
+    before: Moment | None = None  # what rates are measured against
     moment: Moment | None = None
+
+    def rates(self, moment: Moment) -> Rates | None:
+        """Take in a look and measure against the one before, which is at least `_SHORTEST_SECONDS` older."""
+        last = self.moment
+        if last is not None:
+            age = moment.snapshot.taken_at - last.snapshot.taken_at
+            if age >= _SHORTEST_SECONDS:
+                self.before = last if age <= _FORGET_SECONDS else None
+        self.moment = moment
+        return rates(self.before, moment)
+
+    def cpu_cores(self, usec: int | None, now: float) -> float | None:
+        """Take in a survey's CPU time and measure likewise."""
+        seconds = now - self.surveyed_at
+        if seconds >= _SHORTEST_SECONDS:
+            self.cores = per_second(self.cpu_usec, usec, seconds * _USEC)
+            self.cpu_usec, self.surveyed_at = usec, now
+        return self.cores
 
 
 class Live:
@@ -71,6 +92,8 @@ class Live:
         self._wall = wall
         self._remembered: dict[str, _Memory] = {}
         self._before: Machine | None = None
+        self._machine_at = 0.0
+        self._cpu_ratio: float | None = None
         self._cgroups: dict[str, Cgroup] = {}
         self._hostname = socket.gethostname()
         self._is_first = True
@@ -103,12 +126,11 @@ class Live:
             machine=machine,
             world=self.mounts.world,
             entries=entries,
-            cpu_ratio=busy_ratio(self._before, machine),
+            cpu_ratio=self._busy(machine),
             missing=tuple(name for name in _CONTROLLERS if self.mounts.for_controller(name) is None),
             hostname=self._hostname,
             notes=self._notes(),
         )
-        self._before = machine
         return self.look(scene, list(entries), needs) if needs else scene
 
     def look(self, scene: Scene, paths: list[str], needs: Need, *, network: bool = False) -> Scene:
@@ -127,12 +149,30 @@ class Live:
                 inside = entry.identity.kind in {Kind.CONTAINER, Kind.POD}
                 interfaces = self._network.read(cgroup, below=inside)
             moment = Moment(cgroup.inode, snapshot, interfaces)
-            before = memory.moment
-            if before is not None and snapshot.taken_at - before.snapshot.taken_at > _FORGET_SECONDS:
-                before = None
-            memory.moment = moment
-            entries[cgroup.path] = replace(entry, moment=moment, rates=rates(before, moment))
+            entries[cgroup.path] = replace(entry, moment=moment, rates=memory.rates(moment))
         return replace(scene, entries=entries)
+
+    def _busy(self, machine: Machine) -> float | None:
+        now = self._clock()
+        if now - self._machine_at >= _SHORTEST_SECONDS:
+            self._cpu_ratio = busy_ratio(self._before, machine)
+            self._before, self._machine_at = machine, now
+        return self._cpu_ratio
+
+    def members(self, entry: Entry) -> list[int]:
+        """Processes of the subtree; none when the cgroup is gone."""
+        cgroup = self._cgroups.get(entry.path)
+        if cgroup is None or cgroup.inode != entry.inode:
+            return []
+        try:
+            return sorted(self.history.members(cgroup).processes)
+        except CgroupGone:
+            return []
+
+    @property
+    def is_over(self) -> bool:
+        """Never: there is always a next look."""
+        return False
 
     def close(self) -> None:
         """Give back every descriptor."""
@@ -145,11 +185,7 @@ class Live:
     def _brief(self, cgroup: Cgroup, memory: _Memory, parts: frozenset[str]) -> Brief:
         cores = None
         if "cpu" in parts:
-            usec, now = self._survey.cpu_usec(cgroup), self._clock()
-            seconds = now - memory.surveyed_at
-            if seconds > 0:
-                cores = per_second(memory.cpu_usec, usec, seconds * _USEC)
-            memory.cpu_usec, memory.surveyed_at = usec, now
+            cores = memory.cpu_cores(self._survey.cpu_usec(cgroup), self._clock())
         return Brief(
             cpu_cores=cores,
             memory_bytes=self._survey.memory_bytes(cgroup) if "memory" in parts else None,

@@ -63,6 +63,10 @@ class Scene:
 class Scenes(Protocol):
     """Where scenes come from: this machine now, or a recording."""
 
+    @property
+    def is_over(self) -> bool:
+        """True when there is nothing more to come."""
+
     def survey(self, parts: frozenset[str], needs: Need) -> Scene:
         """Look at every cgroup: single numbers (``cpu``, ``memory``, ``pids``), and ``needs`` of all of them."""
 

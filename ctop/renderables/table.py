@@ -13,6 +13,7 @@ from ctop.renderables.lines import Line, Style
 from ctop.scene import Entry
 
 _LEAST_NAME = 8
+_MOST_OF_A_NAME = 24  # cells that the name has before other columns do
 _NAMES = {"name", "path"}
 
 
@@ -34,8 +35,9 @@ def lay_out(columns: Sequence[Column], width: int) -> Layout:
     taken: list[tuple[Column, int]] = []
     used = 0
     flexible = next((column for column in columns if column.name in _NAMES), None)
+    name = max(_LEAST_NAME, min(_MOST_OF_A_NAME, width // 4))
     for column in columns:
-        least = _LEAST_NAME if column is flexible else column.width
+        least = name if column is flexible else column.width
         step = least + (1 if taken else 0)
         if used + step > width and taken:
             break

@@ -209,6 +209,8 @@ class Still:
         self.looks: list[tuple[list[str], Need]] = []
         self.closed = False
 
+    is_over = False
+
     def survey(self, parts: frozenset[str], needs: Need) -> Scene:
         """Return the scene."""
         self.surveys.append((parts, needs))

@@ -1,0 +1,131 @@
+"""Frozen records to JSON types and back, by their annotations. Defaults are left out, bytes are not kept.
+
+`UNLIMITED` is written as ``"max"``, which no field of the model uses otherwise. What a newer version wrote and this one
+does not know is skipped; what does not fit the annotations raises ValueError.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+import typing
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, Final
+
+from cgroup_model.snapshot import UNLIMITED
+
+_MAX: Final = UNLIMITED.value
+
+Decode = Callable[[Any], Any]
+
+
+def encode(value: object) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Turn a record, or anything inside of one, into JSON types."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, enum.Enum):
+        return value.value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _encoded_record(value)
+    if isinstance(value, Mapping):
+        return {str(key): encode(one) for key, one in value.items()}
+    if isinstance(value, tuple | list):
+        return [encode(one) for one in value]
+    raise TypeError(type(value).__name__)
+
+
+def decode(kind: type, data: object) -> Any:  # noqa: ANN401
+    """Turn what `encode` made of a ``kind`` back into one; raises ValueError."""
+    try:
+        return _decoder(kind)(data)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not a {kind.__name__}: {error}") from error
+
+
+def _encoded_record(record: Any) -> dict[str, Any]:  # noqa: ANN401
+    found = {}
+    for name, default in _defaults(type(record)):  # type: ignore[arg-type] # any class is hashable
+        value = getattr(record, name)
+        if value is not default and value != default and not isinstance(value, bytes):
+            found[name] = encode(value)
+    return found
+
+
+@cache
+def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
+    rows: list[tuple[str, object]] = []
+    for one in dataclasses.fields(kind):
+        default: object = one.default
+        if one.default_factory is not dataclasses.MISSING:
+            default = one.default_factory()
+        rows.append((one.name, default))
+    return tuple(rows)
+
+
+@cache
+def _decoder(kind: Any) -> Decode:  # noqa: ANN401, PLR0911 - types of types, a line for each sort
+    if dataclasses.is_dataclass(kind):
+        return _record_decoder(kind)
+    origin = typing.get_origin(kind)
+    arguments = typing.get_args(kind)
+    if origin in {typing.Union, types.UnionType}:
+        return _union_decoder(arguments)
+    if origin is tuple:
+        return _tuple_decoder(arguments)
+    if origin is not None and issubclass(origin, Mapping):
+        key, value = arguments[0], _decoder(arguments[1])
+        return lambda data: {key(one): value(item) for one, item in data.items()}
+    if origin is typing.Literal:
+        return lambda data: UNLIMITED if data == _MAX and UNLIMITED in arguments else data
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind
+    return lambda data: _checked(data, kind)
+
+
+def _record_decoder(kind: Any) -> Decode:  # noqa: ANN401
+    hints = typing.get_type_hints(kind)
+    decoders: dict[str, Decode] = {}
+
+    def decode_record(data: Any) -> Any:  # noqa: ANN401
+        found = {}
+        for name, value in data.items():
+            if name in hints:
+                if name not in decoders:  # late, since records hold one another
+                    decoders[name] = _decoder(hints[name])
+                found[name] = decoders[name](value)
+        return kind(**found)
+
+    return decode_record
+
+
+def _union_decoder(arguments: tuple[Any, ...]) -> Decode:
+    inner = [one for one in arguments if one is not type(None)]
+    unlimited = any(typing.get_origin(one) is typing.Literal for one in inner)
+    plain = [_decoder(one) for one in inner if typing.get_origin(one) is not typing.Literal]
+
+    def decode_union(data: Any) -> Any:  # noqa: ANN401
+        if data is None:
+            return None
+        if unlimited and data == _MAX:
+            return UNLIMITED
+        return plain[0](data)
+
+    return decode_union
+
+
+def _tuple_decoder(arguments: tuple[Any, ...]) -> Decode:
+    if arguments[1:] == (...,):
+        each = _decoder(arguments[0])
+        return lambda data: tuple([each(one) for one in data])
+    decoders = [_decoder(one) for one in arguments]
+    return lambda data: tuple([one(item) for one, item in zip(decoders, data, strict=True)])
+
+
+def _checked(data: Any, kind: Any) -> Any:  # noqa: ANN401
+    if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
+        return float(data)
+    if isinstance(kind, type) and not isinstance(data, kind):
+        raise TypeError(f"{data!r} is no {kind.__name__}")
+    return data

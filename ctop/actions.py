@@ -1,0 +1,210 @@
+"""What can be done to a cgroup. Everything is asked for by name in a menu, confirmed, and done to that very cgroup.
+
+A container that was removed and made again under the same path between the question and the answer is another one:
+nothing is done to it. Limits and freezing go through `cgroup_model.control`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from cgroup_model import control
+from cgroup_model.hierarchy import Tree
+from cgroup_model.mounts import Mounts, OutOfSight
+from cgroup_model.snapshot import UNLIMITED, UnlimitedType
+from cgroup_model.source import CgroupGone
+from cgscope.errors import Failure, printable
+from cgscope.quantities import parse_size
+
+_MOST_SIGNAL: Final = 64
+_ATTACH_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The cgroup that was selected when the menu opened."""
+
+    path: str
+    inode: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What actions work with."""
+
+    mounts: Mounts
+    tree: Tree
+
+    def checked(self, target: Target) -> None:
+        """Raise `Failure` unless this very cgroup is still there."""
+        try:
+            alive = self.tree.cgroup(target.path).inode == target.inode
+        except (CgroupGone, OutOfSight):
+            alive = False
+        if not alive:
+            raise Failure(f"{target.title} is gone; nothing was done")
+
+
+Do = Callable[[Machine, Target, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One entry of the menu. ``ask`` is the question for its argument, ``warning`` what the confirmation says."""
+
+    name: str
+    label: str
+    warning: str
+    do: Do
+    ask: str = ""
+
+
+def perform(action: Action, machine: Machine, target: Target, argument: str) -> str:
+    """Do it and say what was done; raises `Failure` with one line."""
+    machine.checked(target)
+    try:
+        return action.do(machine, target, argument)
+    except control.ControlError as error:
+        raise Failure(str(error)) from error
+    except (OSError, ValueError) as error:
+        raise Failure(f"{action.label} of {target.title}: {error}") from error
+
+
+def actions() -> list[Action]:
+    """Everything that can be done on this machine."""
+    found = list(_ALWAYS)
+    if shutil.which("procfs-fuse") and _can_attach():
+        found += _VIRTUAL_PROC
+    return found
+
+
+# ----------------------------------------------------------------------------------------------- doing
+
+
+def _freeze(machine: Machine, target: Target, _argument: str) -> str:
+    control.freeze(machine.mounts, target.path)
+    return f"{target.title} is frozen"
+
+
+def _thaw(machine: Machine, target: Target, _argument: str) -> str:
+    control.thaw(machine.mounts, target.path)
+    return f"{target.title} runs again"
+
+
+def _kill(machine: Machine, target: Target, _argument: str) -> str:
+    control.kill(machine.mounts, target.path)
+    return f"every process of {target.title} was killed"
+
+
+def _signal(machine: Machine, target: Target, argument: str) -> str:
+    number = parse_signal(argument)
+    members = [pid for pid in control.procs(machine.mounts, target.path) if pid > 0]
+    if os.getpid() in members:
+        raise Failure(f"this ctop runs inside of {target.title}; nothing was done")
+    sent = sum(_send(pid, number, machine, target) for pid in members)
+    return f"{signal.Signals(number).name if number in set(signal.Signals) else number} sent to {sent} processes"
+
+
+def _send(pid: int, number: int, machine: Machine, target: Target) -> bool:
+    """Send to a process that is still a member once we hold on to it; its number may have another owner by now."""
+    try:
+        held = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if pid not in control.procs(machine.mounts, target.path):
+            return False
+        signal.pidfd_send_signal(held, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(held)
+    return True
+
+
+def _limit_memory(machine: Machine, target: Target, argument: str) -> str:
+    limit = UNLIMITED if argument.strip() == "max" else parse_size(argument)
+    control.apply(machine.mounts, target.path, control.Limits(memory_bytes=limit))
+    return f"memory of {target.title} is limited to {argument.strip()}"
+
+
+def _limit_cpus(machine: Machine, target: Target, argument: str) -> str:
+    cpus: float | UnlimitedType = UNLIMITED if argument.strip() == "max" else float(argument)
+    control.apply(machine.mounts, target.path, control.Limits(cpus=cpus))
+    return f"{target.title} may use {argument.strip()} CPUs"
+
+
+def _limit_pids(machine: Machine, target: Target, argument: str) -> str:
+    limit = UNLIMITED if argument.strip() == "max" else int(argument)
+    control.apply(machine.mounts, target.path, control.Limits(pids=limit))
+    return f"{target.title} may have {argument.strip()} tasks"
+
+
+def _run_procfs_fuse(command: str) -> Do:
+    def do(_machine: Machine, target: Target, _argument: str) -> str:
+        done = subprocess.run(
+            ["procfs-fuse", command, target.path],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_ATTACH_SECONDS,
+            check=False,
+        )
+        said = (done.stderr if done.returncode else done.stdout).strip().splitlines()
+        if done.returncode:
+            raise Failure(said[-1] if said else f"procfs-fuse {command} failed")
+        return printable(said[-1]) if said else f"procfs-fuse {command} {target.title}: done"
+
+    return do
+
+
+def _can_attach() -> bool:
+    """Tell whether the installed procfs-fuse knows how."""
+    try:
+        done = subprocess.run(["procfs-fuse", "attach", "--help"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.SubprocessError):
+        return False
+    return done.returncode == 0
+
+
+def parse_signal(text: str) -> int:
+    """``TERM``, ``SIGTERM`` or ``15``; raises ValueError."""
+    word = text.strip().upper()
+    if word.isdecimal() and 1 <= int(word) <= _MOST_SIGNAL:
+        return int(word)
+    name = word if word.startswith("SIG") else f"SIG{word}"
+    try:
+        return int(signal.Signals[name])
+    except KeyError:
+        raise ValueError(f"{text!r} is no signal; examples: TERM, HUP, 10") from None
+
+
+_ALWAYS: Final = (
+    Action("freeze", "Freeze", "Every process in it stops until it is thawed.", _freeze),
+    Action("thaw", "Thaw", "Its processes run again.", _thaw),
+    Action("signal", "Send a signal", "It goes to every process in it.", _signal, "Signal, such as TERM, HUP or 10"),
+    Action("kill", "Kill", "Every process in it is killed at once, without cleaning up.", _kill),
+    Action(
+        "memory", "Limit memory", "Below what it uses, the kernel reclaims and may kill.", _limit_memory,
+        "Memory, such as 512M, 2G or max",
+    ),
+    Action("cpu", "Limit CPU", "Beyond that, it waits.", _limit_cpus, "CPUs, such as 0.5, 2 or max"),
+    Action("pids", "Limit tasks", "Beyond that, fork fails.", _limit_pids, "Tasks, such as 100 or max"),
+)  # fmt: skip
+
+_VIRTUAL_PROC: Final = (
+    Action(
+        "attach",
+        "Attach the virtual /proc",
+        "Programs inside see their limits from now on.",
+        _run_procfs_fuse("attach"),
+    ),
+    Action("detach", "Detach the virtual /proc", "Programs inside see the machine again.", _run_procfs_fuse("detach")),
+)

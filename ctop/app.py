@@ -1,0 +1,182 @@
+"""The interactive view: a timer, a session, two screens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, tzinfo
+from typing import TYPE_CHECKING
+
+from textual.app import App
+from textual.timer import Timer
+
+from cgroup_model.processes import Process, Processes
+from cgscope.errors import Failure
+from ctop import actions, settings
+from ctop.arrange import View
+from ctop.filters import parse
+from ctop.inside import device_names, mounted_inside
+from ctop.past import Past
+from ctop.screens.common import Common
+from ctop.screens.main import MainScreen
+from ctop.session import Session
+from ctop.settings import Settings
+from ctop.themes import THEMES, Theme, choose
+from ctop.widgets import Lines
+
+if TYPE_CHECKING:
+    from ctop.live import Live
+    from ctop.scene import Entry, Scenes
+
+
+class CtopApp(App[None]):
+    """Shows scenes. ``live`` is what can be acted on, ``recorded`` the recording that is replayed instead."""
+
+    ENABLE_COMMAND_PALETTE = False
+    ALLOW_SELECT = False
+    CSS = "Screen { background: ansi_default; color: ansi_default; }"
+
+    def __init__(
+        self,
+        scenes: Scenes,
+        chosen: Settings,
+        *,
+        live: Live | None = None,
+        recorded: Past | None = None,
+        read_only: bool = False,
+        environ: Mapping[str, str] = os.environ,
+        zone: tzinfo | None = None,
+    ) -> None:
+        super().__init__(ansi_color=True)
+        view = View(
+            sort=chosen.sort,
+            reverse=chosen.reverse,
+            filter=parse(chosen.filter),
+            tree=chosen.tree,
+            group=chosen.group,  # type: ignore[arg-type]
+            show_all=chosen.all,
+        )
+        self.settings = chosen
+        self.session = Session(scenes, view, chosen.columns, recorded=recorded)
+        self.machine = None if live is None else actions.Machine(live.mounts, live.tree)
+        self.is_read_only = read_only
+        self.is_replay = recorded is not None
+        self.zone: tzinfo = zone or datetime.now().astimezone().tzinfo or UTC
+        self.theme_colours: Theme = choose(chosen.theme, environ)
+        self.device_names = device_names() if live is not None else {}
+        self.failure: BaseException | None = None
+        self._environ = environ
+        self._live = live
+        self._processes = Processes()
+        self._timer: Timer | None = None
+
+    def on_mount(self) -> None:
+        """Look for the first time, then again and again."""
+        self.session.refresh()
+        main = MainScreen()
+        self.push_screen(main)
+        if self.settings.hint:
+            main.message, main.is_problem = self.settings.hint, True
+        self._timer = self.set_interval(self.settings.delay, self._tick)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(ValueError, RuntimeError):  # not the main thread: somebody else's signals
+                loop.add_signal_handler(number, self.exit)
+
+    def _tick(self) -> None:
+        if self.session.is_paused:
+            return
+        self.session.refresh()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Show the session on the screen that is in front; dialogs are left alone."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, Common):
+                screen.redraw()
+                return
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Leave the terminal as it was; the caller says what happened in one line."""
+        if self.is_headless:
+            super()._handle_exception(error)
+            return
+        self.failure = self.failure or error
+        self.exit(return_code=1)
+
+    # ----------------------------------------------------------------------------------------- settings
+
+    def set(self, **what: object) -> None:
+        """Change settings."""
+        self.settings = replace(self.settings, **what)  # type: ignore[arg-type]
+
+    def set_delay(self, seconds: float) -> float:
+        """Change the interval; returns what it became within its bounds."""
+        delay = max(settings.LEAST_DELAY, min(settings.MOST_DELAY, seconds))
+        self.set(delay=delay)
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_interval(delay, self._tick)
+        return delay
+
+    def next_theme(self) -> str:
+        """Use the next theme; returns its name."""
+        names = list(THEMES)
+        self.theme_colours = THEMES[names[(names.index(self.theme_colours.name) + 1) % len(names)]]
+        self.set(theme=self.theme_colours.name)
+        for screen in self.screen_stack:
+            for lines in screen.query(Lines):
+                lines.use(self.theme_colours)
+        return self.theme_colours.name
+
+    def save(self) -> tuple[str]:
+        """Save the settings; returns what to say about it."""
+        view = self.session.view
+        self.set(
+            columns=self.session.columns,
+            sort=view.sort,
+            reverse=view.reverse,
+            tree=view.tree,
+            group=view.group,
+            all=view.show_all,
+        )
+        path = settings.path_of(self._environ)
+        try:
+            settings.save(path, self.settings)
+        except OSError as error:
+            return (f"cannot save to {path}: {error.strerror}",)
+        return (f"saved to {path}",)
+
+    # ------------------------------------------------------------------------------------------- inside
+
+    def in_background(self, work: Callable[[], str], say: Callable[..., None]) -> None:
+        """Do something that may wait, in a thread, and say how it went."""
+
+        def run() -> None:
+            try:
+                message, problem = work(), False
+            except Failure as failure:
+                message, problem = str(failure), True
+            self.call_from_thread(say, message, problem=problem)
+
+        self.run_worker(run, thread=True)
+
+    def processes(self, entry: Entry) -> list[Process] | None:
+        """The processes of a cgroup; None in a recording."""
+        return None if self._live is None else self._processes.read(self._live.members(entry))
+
+    def first_process(self, target: actions.Target) -> int | None:
+        """A process of the target; None without any."""
+        entry = self.session.entry(target.path)
+        if self._live is None or entry is None or entry.inode != target.inode:
+            return None
+        return next(iter(self._live.members(entry)), None)
+
+    def virtual_files(self, entry: Entry) -> list[str]:
+        """Where the virtual proc is mounted inside of a container."""
+        members = [] if self._live is None else self._live.members(entry)
+        return mounted_inside(members[0]) if members else []
