@@ -108,6 +108,11 @@ def samples(metrics: Iterable[PrometheusMetric]) -> list[Sample]:
     return sorted(found)
 
 
+def declarations(metrics: Iterable[PrometheusMetric]) -> dict[str, tuple[str, str]]:
+    """Map name -> (type, text)."""
+    return {one.name.removesuffix("_total"): (one.type, one.documentation) for one in metrics}
+
+
 @given(st.lists(st.tuples(file_names, texts, records, texts), max_size=5, unique_by=lambda row: row[0]))
 def test_what_is_written_is_read_back(rows: list[tuple[str, str, Record, str]]) -> None:
     """Both of prometheus-client's parsers read from our page what its own collector would have given, for any label."""
@@ -135,8 +140,7 @@ def test_pages_equal_a_registry(exporter: Callable[..., Exporter], scene: str, f
     ours = list(parse(b"".join(encode(scraper.scrape(), form)).decode()))
     theirs = list(parse_text(generate_latest(registry).decode()))
     assert samples(ours) == samples(theirs)
-    shared = lambda metrics: {one.name.removesuffix("_total"): (one.type, one.documentation) for one in metrics}  # noqa: E731
-    assert shared(ours) == shared(theirs)
+    assert declarations(ours) == declarations(theirs)
 
 
 def test_registering_reads_nothing(exporter: Callable[..., Exporter]) -> None:
