@@ -35,7 +35,12 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
         default="kernel",
         help="MemAvailable: with all file cache that the kernel could drop (default), or without active file cache",
     )
-    parser.add_argument("--pid-max", choices=["pids", "host"], default="pids", help="pid_max: from pids.max (default)")
+    parser.add_argument(
+        "--pid-max",
+        choices=["pids", "host"],
+        default="pids",
+        help="pid_max: the limit of tasks (default), or the machine's",
+    )
     parser.add_argument(
         "--throttled-as-steal", action="store_true", help="show time waiting for quota as steal time in /proc/stat"
     )
