@@ -69,12 +69,8 @@ def parts(native: str, *, every_world: bool) -> Iterator[Part]:
 def command(part: Part, options: Sequence[str], folder: str) -> list[str]:
     """Return the command line of one part; its report goes to ``folder``."""
     pytest = [sys.executable, "-m", "pytest", *part.tests, *options, f"--junitxml={folder}/report.xml"]
-    pytest += [
-        "-p",
-        "no:cacheprovider",
-        "--durations=5",
-        "--durations-min=5",
-    ]  # parts would overwrite one another's cache
+    pytest += ["-p", "no:cacheprovider"]  # parts would overwrite one another's
+    pytest += ["--durations=5", "--durations-min=5"]
     if not part.guest:
         return pytest
     world = part.world.removeprefix("guest ")
