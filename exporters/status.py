@@ -15,7 +15,7 @@ from importlib import metadata
 def _version() -> str:
     try:
         return metadata.version("cgscope")
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, OSError):  # OSError: not for us to read
         return "unknown"
 
 

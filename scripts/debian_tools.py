@@ -38,6 +38,8 @@ TOOLS: Final[Mapping[str, str]] = {
     "busybox": "busybox",
     "runc": "runc",
     "lxcfs": "lxcfs",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
     "gcc": "gcc libc6-dev",
 }
 """Program -> Debian package that has it, and further ones that it is of no use without."""
