@@ -24,8 +24,6 @@ from procfs_fuse.transport.problems import Problems
 SPIN_NS: Final = 100_000
 """How long to look for the next request before sleeping."""
 
-_BURST_NS: Final = 5_000_000  # under steady load, time between two looks at the other descriptors and the timers
-_IN_A_ROW: Final = 16  # requests of one connection before the next connection's turn
 _NS: Final = 1_000_000_000
 
 _logger = logging.getLogger(__name__)
@@ -62,7 +60,7 @@ class Loop:
         self._spin_ns = default_spin_ns() if spin_ns is None else spin_ns
         self._epoll = select.epoll()
         self._connections: dict[Connection, Callback | None] = {}
-        self._anticipations: dict[Connection, Anticipation] = {}
+        self._served: dict[int, tuple[Connection, Anticipation]] = {}  # by descriptor
         self._readers: dict[int, Callback] = {}
         self._timers: list[Timer] = []
         self._stopping = False
@@ -73,11 +71,11 @@ class Loop:
         """Serve a connection; ``on_finished`` is called once when it was unmounted or aborted."""
         self._epoll.register(connection.fd, select.EPOLLIN)
         self._connections[connection] = on_finished
-        self._anticipations[connection] = Anticipation(self._spin_ns)
+        self._served[connection.fd] = (connection, Anticipation(self._spin_ns))
 
     def remove_connection(self, connection: Connection) -> None:
         """Serve a connection no more; its descriptor stays open."""
-        del self._connections[connection], self._anticipations[connection]
+        del self._connections[connection], self._served[connection.fd]
         self._epoll.unregister(connection.fd)
 
     def add_reader(self, fd: int, callback: Callback) -> None:
@@ -108,56 +106,39 @@ class Loop:
         os.close(self._wake_fd)
 
     def run(self) -> None:
-        """Serve until `stop` is called or the last connection is finished (a loop without any waits for `stop`)."""
+        """Serve until `stop` is called or the last connection is finished (a loop without any waits for `stop`).
+
+        Awake or asleep, one epoll call asks for whatever is ready: a connection that is asked in vain would answer
+        with an exception, which costs more than the call, and nobody has to wait until a busy connection is idle.
+        """
         serving = bool(self._connections)
-        hot = False
+        now = awake_until = time.monotonic_ns()
         while not self._stopping and (self._connections or not serving):
-            for fd, _events in self._epoll.poll(0 if hot else self._seconds_to_timer()):
-                callback = self._readers.get(fd)
-                if callback is None:
-                    hot = True
-                else:
-                    self._call(callback)
-            self._run_timers()
+            ready = self._epoll.poll(0 if now < awake_until else self._seconds_to_timer(now))
+            now = time.monotonic_ns()
+            for fd, _events in ready:
+                served = self._served.get(fd)
+                if served is None:
+                    self._call(self._readers.get(fd, _nothing))  # nothing: a callback before removed it
+                    continue
+                connection, anticipation = served
+                anticipation.arrived(now)
+                self._serve(connection)
+                now = time.monotonic_ns()
+                awake_until = anticipation.answered(connection.last_kind, now)
+            if self._timers and self._timers[0].due_ns <= now:
+                self._run_timers(now)
             serving = serving or bool(self._connections)
-            if hot:
-                hot = self._burst()
 
-    def _burst(self) -> bool:
-        """Answer requests until no more are expected soon (False) or other descriptors are to be seen to (True)."""
-        clock = time.monotonic_ns
-        now = clock()
-        end = now + _BURST_NS
-        awake_until = now
-        while now < end and not self._stopping:
-            served = False
-            for connection, anticipation in tuple(self._anticipations.items()):
-                if self._serve(connection):
-                    served = True
-                    anticipation.arrived(now)
-                    now = clock()
-                    awake_until = anticipation.answered(connection.last_kind, now)
-            if not served:
-                now = clock()
-                if now >= awake_until:
-                    return False
-        return True
-
-    def _serve(self, connection: Connection) -> bool:
-        """Answer waiting requests of one connection; False when there was none."""
-        serve = connection.serve
+    def _serve(self, connection: Connection) -> None:
+        """Answer one request."""
         try:
-            if not serve():
-                return False
-            for _ in range(_IN_A_ROW):
-                if not serve():
-                    break
+            connection.serve()
         except Finished:
             self._finish(connection)
         except OSError as error:
             self.problems.report("connection: OSError", error)
             self._finish(connection)
-        return True
 
     def _finish(self, connection: Connection) -> None:
         on_finished = self._connections[connection]
@@ -165,19 +146,17 @@ class Loop:
         if on_finished is not None:
             self._call(on_finished)
 
-    def _seconds_to_timer(self) -> float | None:
-        if not self._timers:
-            return None
-        return max(0, self._timers[0].due_ns - time.monotonic_ns()) / _NS
+    def _seconds_to_timer(self, now_ns: int) -> float | None:
+        return max(0, self._timers[0].due_ns - now_ns) / _NS if self._timers else None
 
-    def _run_timers(self) -> None:
+    def _run_timers(self, now_ns: int) -> None:
         timers = self._timers
-        while timers and timers[0].due_ns <= (now := time.monotonic_ns()):
+        while timers and timers[0].due_ns <= now_ns:
             timer = timers[0]
             if timer.callback is None:
                 heapq.heappop(timers)
                 continue
-            timer.due_ns = now + timer.interval_ns
+            timer.due_ns = now_ns + timer.interval_ns
             heapq.heapreplace(timers, timer)
             self._call(timer.callback)
 
@@ -186,3 +165,7 @@ class Loop:
             callback()
         except Exception as error:  # noqa: BLE001 - a failing timer or command must not end the service
             self.problems.report(f"callback: {type(error).__name__}", error)
+
+
+def _nothing() -> None:
+    """Stand in for the callback of a descriptor that nobody waits for any more."""
