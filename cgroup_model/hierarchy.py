@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from cgroup_model.discovery import ContainerPath, Discovery, child_directories, walk_directories
 from cgroup_model.keys import container_keys, escape_path, unescape_path
@@ -18,11 +18,19 @@ from cgroup_model.source import CgroupGone, Source
 __all__ = ["Cgroup", "Layout", "Level", "Tree", "escape_path", "unescape_path"]
 
 _SETTLING_SECONDS: Final = 5.0  # launchers make a container's directories in v1 hierarchies one after the other
+_INCOMPLETE_SECONDS: Final = 1.0  # how soon a directory that is missing in some hierarchy is looked for again
 _MOST_CACHED: Final = 16384  # cgroups; everything that is cached can be found again
 
 
 def _no_container(_path: str) -> str | None:
     return None
+
+
+class _Known(NamedTuple):
+    """A cgroup with its paths, and until when to believe them; None where every hierarchy has a directory for it."""
+
+    cgroup: Cgroup
+    until: float | None
 
 
 class Tree:
@@ -49,7 +57,7 @@ class Tree:
         self._clock = clock
         self._primary = mounts.primary
         self._served = served_by(mounts)
-        self._known: dict[str, Cgroup] = {}  # by path; only those that have a directory in every hierarchy
+        self._known: dict[str, _Known] = {}  # by path
         self._layouts: dict[Cgroup, Layout] = {}
         self._lock = threading.RLock()
         self._discovery: Discovery | None = None
@@ -61,7 +69,8 @@ class Tree:
     def cgroup(self, path: str) -> Cgroup:
         """Find the cgroup with this path in the primary hierarchy, and its counterparts in the others.
 
-        A hierarchy without that path applies the limits of the nearest ancestor that it has.
+        A hierarchy without that path applies the limits of the nearest ancestor that it has, and is asked again a
+        second later.
         Raises `CgroupGone` when there is none, `OutOfSight` when the mounts do not show it.
         """
         directory = self._primary.directory(path)
@@ -211,7 +220,11 @@ class Tree:
         """Tell whether some hierarchy has no directory for one of these yet, but may get it."""
         if self._clock() >= self._settled_at:
             return False
-        return any(cgroup.path not in self._known for cgroup in containers.values())
+        return any(not self._is_complete(cgroup) for cgroup in containers.values())
+
+    def _is_complete(self, cgroup: Cgroup) -> bool:
+        known = self._known.get(cgroup.path)
+        return known is not None and known.until is None
 
     def _resolve_containers(self) -> dict[str, Cgroup]:
         found = {}
@@ -226,8 +239,8 @@ class Tree:
     def _located(self, path: str, inode: int) -> Cgroup:
         """Return the cgroup with its path in every hierarchy; the same object while nothing changes."""
         known = self._known.get(path)
-        if known is not None and known.inode == inode:
-            return known
+        if known is not None and known.cgroup.inode == inode and (known.until is None or self._clock() < known.until):
+            return known.cgroup
         paths: dict[str, str] = {}
         complete = True
         for served in self._served:
@@ -236,10 +249,11 @@ class Tree:
             if found is not None:
                 paths.update(dict.fromkeys(served.controllers, found))
         cgroup = Cgroup(path, inode, paths)
-        if complete:
-            if len(self._known) >= _MOST_CACHED:
-                self._known.clear()
-            self._known[path] = cgroup
+        if known is not None and known.cgroup == cgroup:
+            cgroup = known.cgroup
+        if len(self._known) >= _MOST_CACHED:
+            self._known.clear()
+        self._known[path] = _Known(cgroup, None if complete else self._clock() + _INCOMPLETE_SECONDS)
         return cgroup
 
     def _read_proc(self, pid: int) -> bytes:

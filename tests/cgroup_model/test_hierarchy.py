@@ -111,12 +111,25 @@ def test_v1_uses_the_nearest_ancestor_that_exists(v1: dict[str, Path], grow: Cal
 
 
 def test_v1_looks_again_while_a_hierarchy_lacks_the_cgroup(v1: dict[str, Path], grow: Callable[..., Tree]) -> None:
-    """Launchers make the directories one after the other; what was missing at first is found when it is there."""
-    tree = grow(v1_mounts(v1))
+    """Launchers make the directories one after the other; what was missing at first is found a second later."""
+    now = [0.0]
+    tree = grow(v1_mounts(v1), clock=lambda: now[0])
     (v1["memory"] / "a").mkdir()
     assert tree.cgroup("/a").paths["cpu"] == "/"
     (v1["cpu,cpuacct"] / "a").mkdir()
+    assert tree.cgroup("/a").paths["cpu"] == "/"
+    now[0] = 1.0
     assert tree.cgroup("/a").paths["cpu"] == "/a"
+
+
+def test_the_same_object_while_nothing_changes(v1: dict[str, Path], grow: Callable[..., Tree]) -> None:
+    """Also a cgroup that some hierarchy never gets stays the same object, for whoever keeps things by cgroup."""
+    now = [0.0]
+    tree = grow(v1_mounts(v1), clock=lambda: now[0])
+    (v1["memory"] / "a").mkdir()
+    first = tree.cgroup("/a")
+    now[0] = 1.0
+    assert tree.cgroup("/a") is first
 
 
 def test_the_root_counts_itself(v1: dict[str, Path], grow: Callable[..., Tree]) -> None:
@@ -306,10 +319,12 @@ def test_an_unchanged_mapping_is_not_made_again(v2: Path, grow: Callable[..., Tr
 
 def test_containers_on_v1_are_completed(v1: dict[str, Path], grow: Callable[..., Tree]) -> None:
     """A container seen before all its directories were made gets the others when they are there."""
-    tree = grow(v1_mounts(v1), container_path=below_docker, container_id=last_name)
+    now = [0.0]
+    tree = grow(v1_mounts(v1), container_path=below_docker, container_id=last_name, clock=lambda: now[0])
     (v1["memory"] / "docker" / "abc").mkdir(parents=True)
     assert tree.containers()["abc"].paths["pids"] == "/"
     (v1["pids"] / "docker" / "abc").mkdir(parents=True)
+    now[0] = 1.0
     assert tree.containers()["abc"].paths["pids"] == "/docker/abc"
 
 
