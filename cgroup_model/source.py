@@ -78,11 +78,14 @@ class Source:
         budget: int | None = None,
         *,
         absent_seconds: float = 1.0,
+        settled_seconds: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._budget = default_budget() if budget is None else budget
         self._absent_seconds = absent_seconds
+        self._settled_seconds = settled_seconds
         self._clock = clock
+        self._used: dict[str, float] = {}  # directory -> when it was read last; only with settled_seconds
         self._kept: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._absent: dict[str, dict[str, float]] = {}
         self._listed: dict[str, tuple[float, tuple[str, ...]]] = {}
@@ -101,7 +104,7 @@ class Source:
                 descriptor = self._kept[directory][name]
             except KeyError:
                 return self._read_new(directory, name)
-            self._kept.move_to_end(directory)
+            self._touch(directory)
             try:
                 data = os.pread(descriptor, FIRST_READ, 0)
                 return data if len(data) < self._whole else _read_rest(descriptor, data)
@@ -202,13 +205,24 @@ class Source:
         return os.open(path, READ_FLAGS)
 
     def _keep(self, directory: str, name: str, descriptor: int) -> bool:
-        if not self._budget:
+        if not self._budget or (self._count >= self._budget and self._is_settled()):
             return False
         self._shrink(self._budget - 1)
         self._kept.setdefault(directory, {})[name] = descriptor
-        self._kept.move_to_end(directory)
+        self._touch(directory)
         self._count += 1
         return True
+
+    def _touch(self, directory: str) -> None:
+        self._kept.move_to_end(directory)
+        if self._settled_seconds:
+            self._used[directory] = self._clock()
+
+    def _is_settled(self) -> bool:
+        """Tell whether even the directory that was read longest ago is still in use."""
+        if not self._settled_seconds:
+            return False
+        return self._clock() - self._used[next(iter(self._kept))] < self._settled_seconds
 
     def _shrink(self, count: int) -> None:
         while self._count > count:
@@ -217,6 +231,7 @@ class Source:
     def _drop(self, directory: str) -> None:
         self._absent.pop(directory, None)
         self._listed.pop(directory, None)
+        self._used.pop(directory, None)
         descriptors = self._kept.pop(directory, {})
         self._count -= len(descriptors)
         for descriptor in descriptors.values():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 from cgroup_model.collect import Collector
 from cgroup_model.engines import Resolver, match
@@ -14,7 +15,7 @@ from cgroup_model.history import History
 from cgroup_model.host import HostFiles
 from cgroup_model.mounts import discover_mounts
 from cgroup_model.procfs import Proc
-from cgroup_model.source import Source
+from cgroup_model.source import RESERVED_DESCRIPTORS, Source, default_budget
 from exporters.collector import Model, Scraper
 from exporters.families import FAMILIES
 from exporters.labels import Naming
@@ -25,6 +26,14 @@ from exporters.readers.network import NetworkReader
 from exporters.readers.starts import StartReader
 from exporters.selection import Which, selector
 from exporters.subject import World
+
+
+# Longer than a usual scrape interval: a scrape reads everything in turn.
+_SETTLED_SECONDS: Final = 180.0
+# Files that a kernel lacks stay away; those of a controller that is switched on later are found after this.
+_ABSENT_SECONDS: Final = 60.0
+# Control files of 1,000 containers on v1 are more than most machines allow a process; each costs the kernel 4 KiB.
+_MOST_DESCRIPTORS: Final = 24576
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +61,7 @@ class Exporter:
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
         """``clock`` gives seconds of the epoch."""
         self.settings = settings
-        self.source = Source()
+        self.source = Source(_budget(), absent_seconds=_ABSENT_SECONDS, settled_seconds=_SETTLED_SECONDS)
         mounts = discover_mounts(settings.proc_root, settings.cgroup_root)
         self.tree = Tree(
             mounts,
@@ -103,3 +112,12 @@ class Exporter:
 def _container_id(path: str) -> str | None:
     found = match(path)
     return found.id if found is not None else None
+
+
+def _budget() -> int:
+    """Keep more control files than other tools do, as far as this process may."""
+    least = default_budget()  # raises the soft limit
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if allowed == resource.RLIM_INFINITY:
+        return _MOST_DESCRIPTORS
+    return max(least, min(_MOST_DESCRIPTORS, allowed - 2 * RESERVED_DESCRIPTORS))

@@ -71,6 +71,21 @@ def test_files_of_many_records_are_read_to_their_end() -> None:
     assert all(len(line.split()) >= 3 for line in lines)
 
 
+def test_reading_in_turn_keeps_what_fits(tmp_path: Path) -> None:
+    """With settled_seconds a round over more files than the budget finds the same ones kept, until they fall idle."""
+    now = [0.0]
+    directories = cgroups(tmp_path, 4, ("f",))
+    with Source(budget=2, settled_seconds=10.0, clock=lambda: now[0]) as source:
+        for _ in range(3):
+            for directory in directories:
+                source.read(directory, "f")
+            now[0] += 5.0
+        assert set(source._kept) == set(directories[:2])
+        now[0] += 5.0
+        source.read(directories[2], "f")
+        assert set(source._kept) == {directories[1], directories[2]}
+
+
 def test_missing_file_and_missing_directory_are_told_apart(tmp_path: Path) -> None:
     """`Missing` when the directory is there, `CgroupGone` when it is not."""
     with Source() as source:
