@@ -11,7 +11,7 @@ from cgroup_model.hierarchy import Cgroup, Tree
 from cgroup_model.mounts import OutOfSight
 from cgroup_model.source import CgroupGone
 
-_LOOK_AGAIN_SECONDS: Final = 10.0  # with notifications: against lost ones, and for parts that came later
+_LOOK_AGAIN_SECONDS: Final = 60.0  # with notifications: against lost ones, and for parts that came later
 _BLIND_SECONDS: Final = 2.0  # without notifications
 
 

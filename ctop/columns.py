@@ -130,8 +130,8 @@ COLUMNS: Final = {column.name: column for column in _TABLE}
 """All columns by name, in the order in which they are offered."""
 
 DEFAULT: Final = (
-    "name", "engine", "cpu", "throttled", "memory", "memory_limit", "memory_percent",
-    "read", "write", "rx", "tx", "pids", "psi_cpu", "psi_memory", "psi_io", "uptime",
+    "name", "cpu", "memory", "memory_limit", "memory_percent", "throttled", "pids", "read", "write", "rx", "tx",
+    "psi_cpu", "psi_memory", "psi_io", "uptime", "engine", "image",
 )  # fmt: skip
 """What is shown when nobody chose; as many as fit, from the left."""
 

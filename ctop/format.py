@@ -59,6 +59,13 @@ def fit(text: str, width: int) -> str:
     return set_cell_size(text, head) + "…" + _last_cells(text, tail)
 
 
+def trim(text: str, width: int) -> str:
+    """Exactly ``width`` cells: padded on the right, or cut there: for sentences."""
+    if cell_len(text) <= width or width < 1:
+        return fit(text, width)
+    return set_cell_size(text, width - 1) + "…"
+
+
 def _last_cells(text: str, width: int) -> str:
     """The end of a text, ``width`` cells wide; padded when a wide character does not fit."""
     start = len(text)

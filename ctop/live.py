@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,12 +22,14 @@ from cgroup_model.mounts import discover_mounts
 from cgroup_model.network import Network
 from cgroup_model.procfs import Proc
 from cgroup_model.rates import Moment, Rates, per_second, rates
-from cgroup_model.snapshot import Need
+from cgroup_model.snapshot import Need, Snapshot
 from cgroup_model.source import CgroupGone, Source
 from cgroup_model.survey import Survey
 from ctop.scene import Brief, Entry, Scene
 
 _FORGET_SECONDS: Final = 30.0  # a row that was out of sight for longer starts its rates afresh
+_AGELESS_SECONDS: Final = 5.0
+_ABSENT_SECONDS: Final = 30.0  # files that a kernel lacks stay away, but a controller may be enabled meanwhile
 _SHORTEST_SECONDS: Final = 0.2  # rates over less are noise: CPU time is counted in ticks
 _CONTROLLERS: Final = ("memory", "cpu", "io", "pids")
 _USEC: Final = 1e6
@@ -41,6 +43,7 @@ class _Memory:
     cpu_usec: int | None = None
     surveyed_at: float = 0.0
     cores: float | None = None
+    ageless_until: float = 0.0  # nobody was inside
     before: Moment | None = None  # what rates are measured against
     moment: Moment | None = None
 
@@ -77,7 +80,7 @@ class Live:
     ) -> None:
         """Open everything; raises `OutOfSight` when no cgroup file system is mounted."""
         self.mounts = discover_mounts(proc_root)
-        self.source = Source()
+        self.source = Source(absent_seconds=_ABSENT_SECONDS)
         self.tree = Tree(self.mounts, self.source, container_path=container_path, proc_root=proc_root)
         self._proc = Proc(proc_root)
         self._host = HostFiles(proc_root, sys_root)
@@ -137,13 +140,11 @@ class Live:
         """Read more of a few cgroups; see `Scenes.look`."""
         if needs & Need.LOAD:
             self.history.sample_loads()
-        wanted = [self._cgroups[path] for path in paths if path in self._cgroups]
         entries = dict(scene.entries)
-        for cgroup, snapshot in self.collector.snapshots(wanted, needs):
-            entry = entries.get(cgroup.path)
-            memory = self._remembered.get(cgroup.path)
-            if entry is None or memory is None or memory.inode != cgroup.inode:
-                continue
+        for cgroup, snapshot in self._snapshots(paths, needs):
+            entry, memory = entries[cgroup.path], self._remembered[cgroup.path]
+            if snapshot.age_seconds is None and needs & Need.AGE:
+                memory.ageless_until = self._clock() + _AGELESS_SECONDS
             interfaces = None
             if network:
                 inside = entry.identity.kind in {Kind.CONTAINER, Kind.POD}
@@ -181,6 +182,18 @@ class Live:
         self.source.close()
         self._host.close()
         self._proc.close()
+
+    def _snapshots(self, paths: list[str], needs: Need) -> Iterator[tuple[Cgroup, Snapshot]]:
+        """Look at what is still there. The age of a large empty subtree costs much and is asked for now and then."""
+        now = self._clock()
+        known = [self._cgroups[path] for path in paths if path in self._cgroups]
+        empty = [one for one in known if self._remembered[one.path].ageless_until > now] if needs & Need.AGE else []
+        if not empty:
+            yield from self.collector.snapshots(known, needs)
+            return
+        skipped = {one.path for one in empty}
+        yield from self.collector.snapshots((one for one in known if one.path not in skipped), needs)
+        yield from self.collector.snapshots(empty, needs & ~Need.AGE)
 
     def _brief(self, cgroup: Cgroup, memory: _Memory, parts: frozenset[str]) -> Brief:
         cores = None

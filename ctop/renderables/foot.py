@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
-from ctop.format import clean, fit
+from ctop.format import clean, trim
 from ctop.renderables.lines import Line, Style
 
 _KEYS = "? help  / filter  s sort  t tree  Enter detail  x actions  q quit"
@@ -32,7 +32,7 @@ def foot_line(status: Status, width: int, *, zone: tzinfo = UTC) -> Line:
     """Exactly one line."""
     if status.message:
         style: Style = "critical" if status.is_problem else "hint"
-        return [(fit(clean(status.message), width), style)]
+        return [(trim(clean(status.message), width), style)]
     marks = []
     if status.is_replay or status.is_paused:
         moment = datetime.fromtimestamp(status.taken_at, zone).strftime("%Y-%m-%d %H:%M:%S")
@@ -47,4 +47,4 @@ def foot_line(status: Status, width: int, *, zone: tzinfo = UTC) -> Line:
         marks.append("following")
     if status.is_read_only:
         marks.append("read-only")
-    return [(fit("  ".join([*marks, _KEYS]), width) if marks else fit(_KEYS, width), "hint")]
+    return [(trim("  ".join([*marks, _KEYS]), width) if marks else trim(_KEYS, width), "hint")]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, tzinfo
 
 from cgroup_model.machine import Machine
 from cgscope.quantities import format_size
-from ctop.format import UNKNOWN, clean, fit, percent
+from ctop.format import UNKNOWN, clean, fit, percent, trim
 from ctop.levels import Alarm, Level
 from ctop.renderables.lines import Line, Style
 from ctop.scene import Scene
@@ -28,16 +28,16 @@ def machine_lines(scene: Scene, width: int, *, zone: tzinfo = UTC) -> list[Line]
     bars += bar("Swp", *_share(swap, machine.swap_total), width - 2 * third - 2)
     moment = datetime.fromtimestamp(scene.taken_at, zone).strftime("%H:%M:%S")
     second = f"{clean(scene.hostname)} {moment}  {_load(machine)}  {_tasks(machine)}  psi {_pressure(machine)}"
-    lines: list[Line] = [cut(bars, width), [(fit(second, width), "dim")]]
+    lines: list[Line] = [cut(bars, width), [(trim(second, width), "dim")]]
     if scene.missing or scene.notes:
-        lines.append([(fit(_complaint(scene), width), "warn")])
+        lines.append([(trim(_complaint(scene), width), "warn")])
     return lines
 
 
 def alarm_line(alarms: list[Alarm], width: int) -> Line:
     """Everything critical on one line, the number first."""
     text = f"! {len(alarms)} critical: " + "; ".join(alarm.text for alarm in alarms)
-    return [(fit(text, width), "critical")]
+    return [(trim(text, width), "critical")]
 
 
 def bar(label: str, ratio: float | None, text: str, width: int) -> Line:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from cgroup_model.engines import Identity, Kind
 from cgroup_model.machine import Machine
@@ -57,17 +58,17 @@ def machine() -> Machine:
     )
 
 
-def identity(path: str, engine: str = "", name: str | None = None, **more: object) -> Identity:
+def identity(path: str, engine: str = "", name: str | None = None, **more: Any) -> Identity:  # noqa: ANN401 - whatever the record takes
     """Return who a cgroup is; a container when an engine is given."""
     if not engine:
         return Identity("", path, None, path.rpartition("/")[2] or path)
     ident = path.rpartition("/")[2][:64]
-    given: dict[str, object] = {"kind": Kind.CONTAINER, **more}
-    return Identity(engine, ident, name, ident[:12], **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"kind": Kind.CONTAINER, **more}
+    return Identity(engine, ident, name, ident[:12], **given)
 
 
 def entry(
-    path: str, who: Identity | None = None, *, cores: float | None = 0.5, memory: int = 200, **more: object
+    path: str, who: Identity | None = None, *, cores: float | None = 0.5, memory: int = 200, **more: Any
 ) -> Entry:
     """Return a cgroup with everything known; ``memory`` in MiB, ``limit``, ``origin`` and others as in `snapshot`."""
     given = snapshot(path, memory, **more)
@@ -193,11 +194,11 @@ def containers() -> list[Entry]:
     ]
 
 
-def scene(entries: Iterable[Entry] | None = None, **more: object) -> Scene:
+def scene(entries: Iterable[Entry] | None = None, **more: Any) -> Scene:  # noqa: ANN401 - whatever the record takes
     """Return a scene at noon of the given entries (default: `containers`)."""
     found: Mapping[str, Entry] = {one.path: one for one in (containers() if entries is None else entries)}
-    given: dict[str, object] = {"cpu_ratio": 0.25, "hostname": "host", **more}
-    return Scene(NOON, machine(), "v2", found, **given)  # type: ignore[arg-type]
+    given: dict[str, Any] = {"cpu_ratio": 0.25, "hostname": "host", **more}
+    return Scene(NOON, machine(), "v2", found, **given)
 
 
 class Still:

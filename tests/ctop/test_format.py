@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from cgroup_model.snapshot import UNLIMITED
-from ctop.format import FORMATS, clean, count, fit, number, percent, right
+from ctop.format import FORMATS, clean, count, fit, number, percent, right, trim
 
 HOSTILE = ["\x1b[2J\x1b[H", "a\nb", "a\rb", "\x07", "\u202eevil", "\u200b", "\udcff", "\x9b31m", "\0"]
 
@@ -36,6 +36,7 @@ def test_heaps_of_combining_characters_are_thinned() -> None:
 def test_fit_fills_exactly(name: str, width: int) -> None:
     """Wide and combining characters included: columns behind a name stay where they are."""
     assert cell_len(fit(clean(name), width)) == width
+    assert cell_len(trim(clean(name), width)) == width
 
 
 @pytest.mark.parametrize(
