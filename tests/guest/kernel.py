@@ -87,7 +87,7 @@ def _build(folder: Path, cache: Path, archive: Archive) -> None:
     """Build ``folder/linux`` and leave beside it its ``config`` and, in ``source``, the package it came from."""
     start = time.monotonic()
     package = archive.newest_kernel_source()
-    say(f"no kernel in {cache} yet: building one from Debian's {package}, about 5 minutes on 2 CPUs")
+    say(f"no kernel in {cache} yet: building one from Debian's {package}, about 8 minutes on 2 idle CPUs")
     environment = build_environment()
     require_compiler(environment)
     log = cache / "build.log"
@@ -95,7 +95,7 @@ def _build(folder: Path, cache: Path, archive: Archive) -> None:
     with tempfile.TemporaryDirectory(prefix="build.", dir=cache) as work:
         source = _unpack_source(archive, package, Path(work), log, environment)
         for path in apply_patches(source):
-            say(f"the patch to {path} does not fit {package}: CPU times in the guest will be coarse")
+            say(f"the patch to {path} does not fit {package}: the guest will be less exact")
         output = Path(work) / "output"
         output.mkdir()
         _configure(source, output, log, environment)

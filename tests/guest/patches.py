@@ -1,11 +1,13 @@
-"""Changes to the kernel source: two shortcomings of User Mode Linux that matter to whoever measures CPU time.
+"""Changes to the kernel source: shortcomings of User Mode Linux that matter to whoever measures or counts CPUs.
 
 1. Every tick is charged to the system (user time stays 0), because the timer's signal arrives in the kernel's own
    thread: note when that thread waits for user code.
 2. ``sched_clock()`` counts ticks of 10 ms: take the host's clock, in nanoseconds.
+3. ``/proc/cpuinfo`` has no blank line behind a CPU and no core numbers: libproc2 (Debian 12's `ps` and `vmstat`) looks
+   for either, reaches the end of the file and gives up.
 
-Neither touches cgroup code. They are replacements of text and not diffs, so that they survive from one kernel to the
-next; where one no longer fits, the kernel is still good for all but precise CPU times, and the build says so.
+None touches cgroup code. They are replacements of text and not diffs, so that they survive from one kernel to the
+next; where one no longer fits, the kernel is still good for everything else, and the build says so.
 """
 
 from __future__ import annotations
@@ -45,6 +47,19 @@ REPLACEMENTS: Final = (
         "arch/um/os-Linux/skas/process.c",
         "\t\t\twait_stub_done_seccomp(mm_id, 0, 0);\n",
         "\t\t\tum_in_user = 1;\n\t\t\twait_stub_done_seccomp(mm_id, 0, 0);\n\t\t\tum_in_user = 0;\n",
+    ),
+    Replacement(
+        "arch/um/kernel/um_arch.c",
+        '\tseq_printf(m, "mode\\t\\t: skas\\n");\n',
+        '\tseq_printf(m, "physical id\\t: 0\\n");\n'
+        '\tseq_printf(m, "siblings\\t: %d\\n", num_online_cpus());\n'
+        '\tseq_printf(m, "core id\\t\\t: %d\\n", i);\n'
+        '\tseq_printf(m, "cpu cores\\t: %d\\n", num_online_cpus());\n',
+    ),
+    Replacement(
+        "arch/um/kernel/um_arch.c",
+        '\tseq_printf(m, "bogomips\\t: %lu.%02lu\\n",\n',
+        '\tseq_printf(m, "bogomips\\t: %lu.%02lu\\n\\n",\n',
     ),
 )
 

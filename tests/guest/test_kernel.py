@@ -132,7 +132,7 @@ def test_patches_apply_or_say_so(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a") as file:
             file.write(replacement.old)
-    (tmp_path / "arch/um/kernel").mkdir(parents=True)
+    (tmp_path / "arch/um/kernel").mkdir(parents=True, exist_ok=True)
     other = tmp_path / REPLACEMENTS[-1].path
     other.write_text("something new\n")
     assert set(apply_patches(tmp_path)) == {REPLACEMENTS[-1].path}

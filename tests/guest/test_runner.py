@@ -161,7 +161,15 @@ def test_swap_disk_memory_and_cpus(guest: Runner) -> None:
     assert 400 << 10 < int(memory.split()[1]) < 512 << 10
 
 
-def test_disk_can_carry_a_file_system(guest: Runner) -> None:
+def test_procps_understands_this_machine(guest: Runner) -> None:
+    """The kernel's files are complete enough for libproc2, which reads the boot time for `ps` and counts all CPUs."""
+    result = guest("ps -p 1 -o lstart=; grep -c ^processor /proc/cpuinfo; grep -c ^$ /proc/cpuinfo", "--cpus", "2")
+    started, *counts = result.stdout.decode().splitlines()
+    assert len(started.split()) == 5, result
+    assert counts == ["2", "2"]
+
+
+def test_disk_io_is_accounted(guest: Runner) -> None:
     """I/O on the scratch disk is accounted to the cgroup that causes it (the host's files are not)."""
     script = """
         mkdir /sys/fs/cgroup/writer; echo 0 > /sys/fs/cgroup/writer/cgroup.procs
