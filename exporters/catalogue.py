@@ -18,8 +18,10 @@ CONTAINER_LABELS: Final[dict[Naming, tuple[str, ...]]] = {
 }
 """Labels that every series of a container has, as far as they are known."""
 
-CADVISOR_ONLY_NAMES: Final = frozenset({"container_memory_failcnt", "container_hugetlb_failcnt"})
-"""Counters that are called as cAdvisor calls them although convention wants ``_total``; typed ``untyped``."""
+CADVISOR_ONLY_NAMES: Final = frozenset(
+    {"container_memory_failcnt", "container_hugetlb_failcnt", "container_fs_inodes_total"}
+)
+"""Names that are cAdvisor's although convention has others: counters without ``_total``, a gauge with it."""
 
 _HEAD: Final = """\
 # Metrics

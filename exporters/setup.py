@@ -20,13 +20,14 @@ from exporters.collector import Model, Scraper
 from exporters.families import FAMILIES
 from exporters.labels import Naming
 from exporters.metric import Family
+from exporters.readers.filesystem import FilesystemReader
 from exporters.readers.machine import MachineReader
 from exporters.readers.members import Members
 from exporters.readers.network import NetworkReader
+from exporters.readers.processes import ProcessReader
 from exporters.readers.starts import StartReader
 from exporters.selection import Which, selector
 from exporters.subject import World
-
 
 # Longer than a usual scrape interval: a scrape reads everything in turn.
 _SETTLED_SECONDS: Final = 180.0
@@ -75,6 +76,7 @@ class Exporter:
         self.resolver = Resolver(settings.fs_root)
         self.history = History(self.tree, self.source, self.proc)
         self.collector = Collector(self.tree, self.source, self.host, history=self.history)
+        self.filesystem = FilesystemReader(Members(self.tree, self.source), settings.proc_root, settings.fs_root)
         self.world = self._world()
         self.scraper = Scraper(
             Model(self.tree, self.source, self.collector, self.resolver),
@@ -86,7 +88,8 @@ class Exporter:
         )
 
     def close(self) -> None:
-        """Close all descriptors."""
+        """End the thread that measures directories, and close all descriptors."""
+        self.filesystem.close()
         self.tree.close()
         self.source.close()
         self.host.close()
@@ -104,6 +107,8 @@ class Exporter:
             machine=MachineReader(self.host, self.settings.proc_root),
             host=self.host,
             network=NetworkReader(members, self.proc),
+            processes=ProcessReader(members, self.proc),
+            filesystem=self.filesystem,
             starts=StartReader(self.history),
             engine_labels=self.settings.container_labels,
         )

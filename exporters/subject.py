@@ -14,8 +14,10 @@ from exporters.labels import Names
 from exporters.readers.devices import device_names
 
 if TYPE_CHECKING:
+    from exporters.readers.filesystem import FilesystemReader
     from exporters.readers.machine import MachineReader, MachineReading
     from exporters.readers.network import NetworkReader
+    from exporters.readers.processes import ProcessReader
     from exporters.readers.starts import StartReader
     from exporters.status import Status
 
@@ -34,6 +36,8 @@ class World:
     machine: MachineReader | None = None
     host: HostFiles | None = None
     network: NetworkReader | None = None
+    processes: ProcessReader | None = None
+    filesystem: FilesystemReader | None = None
     starts: StartReader | None = None
     device_names: Mapping[tuple[int, int], str] = field(default_factory=dict)
     engine_labels: tuple[str, ...] = ()
@@ -47,8 +51,9 @@ class World:
 
     def keep_only(self, alive: set[tuple[str, int]]) -> None:
         """Forget what is remembered of all cgroups but these (path, inode)."""
-        if self.starts is not None:
-            self.starts.keep_only(alive)
+        for reader in (self.network, self.starts, self.filesystem):
+            if reader is not None:
+                reader.keep_only(alive)
 
     def departed(self) -> Iterable[Subject]:
         """Containers that are gone; nobody remembers any."""

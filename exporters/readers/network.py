@@ -6,7 +6,9 @@ Kernel: net/core/net-procfs.c, net/ipv4/proc.c, net/netfilter/nf_conntrack_stand
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from cgroup_model.engines import Identity, Kind
 from cgroup_model.hierarchy import Cgroup
@@ -14,6 +16,10 @@ from cgroup_model.network import parse_net_dev
 from cgroup_model.procfs import NoSuchTask, Proc
 from cgroup_model.rates import Interface
 from exporters.readers.members import Members
+
+_SOCKSTAT: Final = re.compile(rb"^(\w+):(.*)$", re.MULTILINE)
+_PAIR: Final = re.compile(rb"([a-z]+) (\d{1,18})")
+_CONNTRACK: Final = re.compile(rb"entries [^\n]*\n([0-9a-f]{1,16}) ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +45,16 @@ class NetworkReader:
         self._proc = proc
         self._own = proc.namespace(1, "net") or proc.namespace("self", "net")
         self._told: dict[str, Cgroup] = {}
+        self._speakers: dict[Cgroup, tuple[int, str]] = {}  # the process found last, and its namespace
 
     def begin(self) -> None:
         """Begin a scrape: every namespace may be told again."""
         self._told = {}
+
+    def keep_only(self, alive: set[tuple[str, int]]) -> None:
+        """Forget all cgroups but these (path, inode)."""
+        for cgroup in [one for one in self._speakers if (one.path, one.inode) not in alive]:
+            del self._speakers[cgroup]
 
     def interfaces(self, cgroup: Cgroup, identity: Identity) -> list[Interface]:
         """Read the interfaces of a container's namespace; none when another container tells them.
@@ -67,11 +79,26 @@ class NetworkReader:
             return 1 if self._proc.namespace(1, "net") else "self"
         if identity.kind not in (Kind.CONTAINER, Kind.POD):
             return None
+        found = self._process_in(cgroup)
+        if found is None or found[1] == self._own:
+            return None
+        return found[0] if self._told.setdefault(found[1], cgroup) == cgroup else None
+
+    def _process_in(self, cgroup: Cgroup) -> tuple[int, str] | None:
+        """Find a process of the cgroup and its namespace.
+
+        The one found last is as good as ever while its number stands for the same namespace, whoever has that number.
+        """
+        known = self._speakers.get(cgroup)
+        if known is not None and self._proc.namespace(known[0], "net") == known[1]:
+            return known
         pid = self._members.any_of(cgroup)
         namespace = self._proc.namespace(pid, "net") if pid is not None else None
-        if namespace is None or namespace == self._own:
+        if pid is None or namespace is None:
+            self._speakers.pop(cgroup, None)
             return None
-        return pid if self._told.setdefault(namespace, cgroup) == cgroup else None
+        self._speakers[cgroup] = pid, namespace
+        return pid, namespace
 
     def _read(self, name: str) -> bytes:
         try:
@@ -82,20 +109,18 @@ class NetworkReader:
 
 def parse_sockets(sockstat: bytes, conntrack: bytes) -> Sockets | None:
     """Parse ``sockstat`` and the first number of ``net/stat/nf_conntrack`` (hexadecimal, entries in all)."""
-    words: dict[str, int] = {}
-    for line in sockstat.decode("ascii", "replace").splitlines():
-        protocol, _, rest = line.partition(":")
-        tokens = rest.split()
-        words |= {f"{protocol} {key}": int(number) for key, number in zip(tokens[::2], tokens[1::2], strict=False)}
-    rows = conntrack.splitlines()
-    entries = int(rows[1].split()[0], 16) if len(rows) > 1 and rows[1].split() else None
+    words: dict[bytes, int] = {}
+    for protocol, rest in _SOCKSTAT.findall(sockstat):
+        words |= {protocol + b" " + key: int(number) for key, number in _PAIR.findall(rest)}
+    found = _CONNTRACK.match(conntrack)
+    entries = int(found[1], 16) if found is not None else None
     if not words and entries is None:
         return None
     return Sockets(
-        used=words.get("sockets used"),
-        tcp_in_use=words.get("TCP inuse"),
-        tcp_orphan=words.get("TCP orphan"),
-        tcp_time_wait=words.get("TCP tw"),
-        udp_in_use=words.get("UDP inuse"),
+        used=words.get(b"sockets used"),
+        tcp_in_use=words.get(b"TCP inuse"),
+        tcp_orphan=words.get(b"TCP orphan"),
+        tcp_time_wait=words.get(b"TCP tw"),
+        udp_in_use=words.get(b"UDP inuse"),
         conntrack_entries=entries,
     )
