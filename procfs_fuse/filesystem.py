@@ -53,6 +53,10 @@ class Tree(Protocol):
         """The container or cgroup of a key; raises `CgroupGone`."""
         ...
 
+    def is_alive(self, cgroup: Cgroup) -> bool:
+        """Whether this very cgroup is still there."""
+        ...
+
 
 class Containers:
     """The containers and their slots, shared by both file systems."""
@@ -82,6 +86,13 @@ class Containers:
         """The container of a slot. Raises OSError ENODEV when it is gone."""
         cgroup = self.slots.cgroup_of(slot)
         if cgroup is None:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return cgroup
+
+    def living(self, slot: int) -> Cgroup:
+        """The container of a slot, which is there at this moment. Raises OSError ENODEV when it is gone."""
+        cgroup = self.of_slot(slot)
+        if not self._tree.is_alive(cgroup):
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         return cgroup
 
@@ -280,6 +291,7 @@ class _Generation:
     until_ns: int  # CLOCK_MONOTONIC
     content: bytes | None = None  # None: announced, about to be rendered
     before: bytes = b""  # content of the generation before
+    is_last: bool = False  # of its length, or at all: what follows is rendered before it is announced
 
 
 class CachedFileSystem(_FileSystem):
@@ -359,11 +371,11 @@ class CachedFileSystem(_FileSystem):
         try:
             content = self._contents.of_container(self._containers.of_slot(node >> INDEX_BITS), view)
         except OSError:
-            return  # gone: the READ that follows says so
+            content = b""  # gone since: the next GETATTR says so
         if len(content) != generation.length:
             # The machine changed (memory or swap was added): the new length has to be announced first.
-            content, generation.until_ns = generation.before, 0
-            del self._generations[node]
+            # READ must not fail: what an error in filling the page cache looks like differs between kernels (EIO).
+            content, generation.until_ns, generation.is_last = generation.before, 0, True
         generation.content = content
 
     def release(self, node: int, fh: int) -> None:
@@ -381,12 +393,12 @@ class CachedFileSystem(_FileSystem):
         if old is not None and now < old.until_ns:
             return old
         self.settle()
-        cgroup = self._containers.of_slot(node >> INDEX_BITS)
-        if old is None or old.content is None:
+        cgroup = self._containers.living(node >> INDEX_BITS)
+        mtime_ns = max(time.time_ns(), 0 if old is None else old.mtime_ns + 1)
+        if old is None or old.content is None or old.is_last:
             content = self._contents.of_container(cgroup, view)
-            generation = _Generation(len(content), time.time_ns(), now + self._ttl_ns, content)
+            generation = _Generation(len(content), mtime_ns, now + self._ttl_ns, content)
         else:
-            mtime_ns = max(time.time_ns(), old.mtime_ns + 1)
             generation = _Generation(old.length, mtime_ns, now + self._ttl_ns, None, old.content)
             self._announced = (node, view)
         self._generations[node] = generation

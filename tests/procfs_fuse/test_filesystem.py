@@ -56,6 +56,10 @@ class Listed:
             raise CgroupGone(key)
         return self.cgroups[key]
 
+    def is_alive(self, cgroup: Cgroup) -> bool:
+        """Whether it is one of them."""
+        return cgroup in self.cgroups.values()
+
 
 def age(snapshot: Snapshot) -> bytes:
     """Ten lines that all say the same number, so that a mixture of two renderings shows."""
@@ -322,14 +326,18 @@ def test_the_answer_comes_before_the_work() -> None:
 
 
 def test_announced_and_gone() -> None:
-    """A container that goes between GETATTR and READ is ENODEV, not an old or empty file."""
+    """A container that goes between GETATTR and READ is read once more as it was; then it is ENODEV, by GETATTR."""
     world = World(ttl_ns=0)
     node = world.node(f"{ONE}/proc/meminfo", world.cached)
     world.cached.getattr(node, 3)
+    before = world.cached.read(node, 0, 0, 4096, 3)
+    world.cached.getattr(node, 3)
     world.collector.error = CgroupGone("/docker/one")
     world.cached.settle()
+    del world.tree.cgroups[ONE]
+    assert world.cached.read(node, 0, 0, 4096, 3) == before
     with pytest.raises(OSError, match="No such device"):
-        world.cached.read(node, 0, 0, 9, 3)
+        world.cached.getattr(node, 3)
 
 
 def test_a_new_length_is_announced_first() -> None:
@@ -341,6 +349,7 @@ def test_a_new_length_is_announced_first() -> None:
     world.cached.settle()
     second = world.cached.getattr(node, 3)
     assert second.size == first.size
+    world.cached.settle()  # between the answer and the READ
     assert len(world.cached.read(node, 0, 0, 4096, 3)) == first.size
     third = world.cached.getattr(node, 3)
     assert third.size == first.size + 10
