@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -54,9 +55,16 @@ class CommandLine:
         )
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:  # noqa: ANN401
-        """Start the command; its output is a pipe."""
+        """Start the command; its output is a pipe, and interrupts end it even where ours are ignored."""
         words = self.words(*arguments)
-        process = subprocess.Popen(words, env=self.environment, stdout=subprocess.PIPE, text=True, **options)
+        process = subprocess.Popen(
+            words,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+            **options,
+        )
         self._started.append(process)
         return process
 
