@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from cgroup_model.collect import Collector as SnapshotCollector
 from cgroup_model.engines import Identity, Resolver
@@ -38,6 +38,29 @@ class Model:
     source: Source
     snapshots: SnapshotCollector
     resolver: Resolver
+
+
+_Step = tuple[list[Row], Callable[[Any], Any], Callable[[Any], tuple[Any, ...]]]
+"""Where rows belong, what selects records, what takes the values out of one: attributes, looked up once per scrape."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Taker:
+    """One family in one scrape."""
+
+    name: str
+    outcome: Outcome
+    plain: tuple[_Step, ...]
+    labelled: tuple[_Step, ...]
+
+    @classmethod
+    def of(cls, parts: list[Part], outcome: Outcome) -> _Taker:
+        """Prepare the steps."""
+        steps = [(part.rows, part.group.select, part.group.values) for part in parts]
+        with_labels = [bool(part.group.labels) for part in parts]
+        plain = tuple(step for step, labelled in zip(steps, with_labels, strict=True) if not labelled)
+        labelled = tuple(step for step, labelled in zip(steps, with_labels, strict=True) if labelled)
+        return cls(parts[0].family.name, outcome, plain, labelled)
 
 
 class Scraper:
@@ -122,20 +145,21 @@ class Scraper:
         status = self.status
         status.containers = status.series = 0
         status.read_seconds = 0.0
+        takers = [_Taker.of(sheet.parts[family.name], outcomes[family.name]) for family in families]
         seen: set[str] = set()
         for subject in self._subjects(cgroups, needs, machine):
             if subject.names.text in seen:
                 continue  # two names that only differ in bytes that are no text: one series of each name is allowed
             seen.add(subject.names.text)
-            rows = self._rows(sheet, families, subject, outcomes)
-            size = sum(len(row[2]) - row[2].count(None) for _part, row in rows)
+            rows = self._rows(takers, subject)
+            size = sum([len(row[2]) - row[2].count(None) for _place, row in rows])
             if self._max_series and status.series + size > self._max_series:
                 status.series_dropped += size
                 continue
             status.series += size
             status.containers += 1
-            for part, row in rows:
-                part.rows.append(row)
+            for place, row in rows:
+                place.append(row)
         status.vanished += len(cgroups) - len(seen)
 
     def _subjects(self, cgroups: list[Cgroup], needs: Need, machine: Machine) -> Iterator[Subject]:
@@ -149,26 +173,24 @@ class Scraper:
             before = time.perf_counter()
         yield from self._world.departed()
 
-    def _rows(
-        self, sheet: Sheet, families: list[Family], subject: Subject, outcomes: Mapping[str, Outcome]
-    ) -> list[tuple[Part, Row]]:
-        """Let every family take its values of one container."""
-        rows: list[tuple[Part, Row]] = []
+    def _rows(self, takers: list[_Taker], subject: Subject) -> list[tuple[list[Row], Row]]:
+        """Let every family take its values of one container: pairs of where they belong and what they are."""
+        rows: list[tuple[list[Row], Row]] = []
         names = subject.names
         then = time.perf_counter()
-        for family in families:
-            outcome = outcomes[family.name]
+        for taker in takers:
             try:
-                for part in sheet.parts[family.name]:
-                    group = part.group
-                    if group.labels:
-                        rows += [(part, (names, labels, group.values(one))) for labels, one in group.select(subject)]
-                    elif (record := group.select(subject)) is not None:
-                        rows.append((part, (names, (), group.values(record))))
+                for place, select, values in taker.plain:
+                    record = select(subject)
+                    if record is not None:
+                        rows.append((place, (names, (), values(record))))
+                for place, select, values in taker.labelled:
+                    for labels, record in select(subject):
+                        rows.append((place, (names, labels, values(record))))
             except Exception as error:  # noqa: BLE001 - one family's fault must not cost the page
-                self._failed(family.name, outcome, error)
+                self._failed(taker.name, taker.outcome, error)
             now = time.perf_counter()
-            outcome.duration_seconds += now - then
+            taker.outcome.duration_seconds += now - then
             then = now
         return rows
 

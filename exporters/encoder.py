@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from exporters.labels import pairs
-from exporters.metric import Column, Group, LabelValues, Metric
+from exporters.metric import Column, Exemplar, Group, LabelValues, Metric
 from exporters.sheet import Part, Sheet
 
 Format = Literal["text", "openmetrics"]
@@ -31,7 +31,7 @@ def encode(sheet: Sheet, form: Format) -> Iterator[bytes]:
     """Yield the page, one metric at a time; metrics without samples are left out."""
     for metric, places in sheet.metrics():
         try:
-            lines = [line for part, index in places for line in _lines(metric, part, index)]
+            lines = [line for part, index in places for line in _lines(metric, part, index, form)]
         except Exception:
             log.exception("metric %s cannot be written", metric.name)
             continue
@@ -53,12 +53,12 @@ def header(metric: Metric, form: Format) -> str:
     return f"# TYPE {name} {kind}\n{unit}# HELP {name} " + text.replace('"', r"\"") + "\n"
 
 
-def _lines(metric: Metric, part: Part, index: int) -> list[str]:
+def _lines(metric: Metric, part: Part, index: int, form: Format) -> list[str]:
     """Write all samples that one column has."""
     column = part.group.columns[index]
     name, convert = metric.name, column.convert
-    if part.group.labels or part.family.of == "machine":
-        return _labelled_lines(name, part, index, column)
+    if part.group.labels or part.family.of == "machine" or column.exemplar:
+        return _labelled_lines(name, part, index, form)
     constant = pairs(column.constant)
     tail = f",{constant}}} " if constant else "} "
     if convert is None:
@@ -70,13 +70,23 @@ def _lines(metric: Metric, part: Part, index: int) -> list[str]:
     ]
 
 
-def _labelled_lines(name: str, part: Part, index: int, column: Column) -> list[str]:
+def _labelled_lines(name: str, part: Part, index: int, form: Format) -> list[str]:
+    group, column = part.group, part.group.columns[index]
     lines = []
     for who, labels, row in part.rows:
         value = row[index] if column.convert is None or row[index] is None else column.convert(row[index])
         if value is not None:
-            lines.append(f"{name}{_braces(who.text, part.group, labels, column)}{value}\n")
+            exemplar = group.exemplar(index, row) if form == "openmetrics" else None
+            more = _exemplar(exemplar) if exemplar is not None else ""
+            lines.append(f"{name}{_braces(who.text, group, labels, column)}{value}{more}\n")
     return lines
+
+
+def _exemplar(exemplar: Exemplar) -> str:
+    """Write what follows a value: labels, value and time of one event."""
+    text = pairs(exemplar.labels)
+    time = f" {exemplar.epoch}" if exemplar.epoch is not None else ""
+    return f" # {{{text}}} {exemplar.value}{time}"
 
 
 def _braces(head: str, group: Group, labels: LabelValues, column: Column) -> str:

@@ -22,12 +22,12 @@ _ESCAPES: Final = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 class Names:
     """The labels that all series of one container have.
 
-    ``text`` is their beginning, ``{id="/a",name="b"``, ready to be continued or closed. ``details`` are all labels that
-    are known of it, in whatever naming.
+    ``text`` is their beginning, ``{id="/a",name="b"``, ready to be continued or closed. ``others`` is what else is
+    known of it.
     """
 
     labels: Mapping[str, str]
-    details: Mapping[str, str]
+    others: Mapping[str, str]
     text: str
 
 
@@ -43,7 +43,9 @@ def names_of(path: str, identity: Identity, naming: Naming) -> Names:
         labels |= details
     elif "name" in details:
         labels["name"] = details["name"]
-    return Names(labels, details, "{" + pairs(labels.items()))
+    kind = {"kind": identity.kind.value, "container_id": clean(identity.id)} if identity.kind is not None else {}
+    others = {name: text for name, text in (details | kind).items() if name not in labels}
+    return Names(labels, others, "{" + pairs(labels.items()))
 
 
 def pairs(labels: Iterable[tuple[str, str]]) -> str:

@@ -42,11 +42,20 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
+class Exemplar:
+    """One event behind a counter, for OpenMetrics: at most 128 characters of labels."""
+
+    labels: tuple[tuple[str, str], ...]
+    value: Number
+    epoch: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """One value of a record: where it is (``path``, an attribute of an attribute) and which metric it belongs to.
 
     ``constant`` are labels with the same value for every container. ``fields`` are the record's fields that the value
-    is made of, for documentation.
+    is made of, for documentation. ``exemplar`` is where the record has an `Exemplar` of it, or None.
     """
 
     metric: Metric
@@ -54,6 +63,7 @@ class Column:
     convert: Convert | None = None
     constant: tuple[tuple[str, str], ...] = ()
     fields: tuple[str, ...] = ()
+    exemplar: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +83,18 @@ class Group:
     values: Callable[[Any], tuple[Any, ...]] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        paths = [column.path for column in self.columns]
+        # Exemplars follow the columns' own values.
+        paths = [column.path for column in self.columns] + [one.exemplar for one in self.columns if one.exemplar]
         getter = attrgetter(*paths)
         # attrgetter gives a bare value for one path and a tuple for several.
         object.__setattr__(self, "values", getter if len(paths) > 1 else lambda record: (getter(record),))
+
+    def exemplar(self, index: int, row: tuple[Any, ...]) -> Exemplar | None:
+        """Find the exemplar of a column in a row."""
+        if not self.columns[index].exemplar:
+            return None
+        found: Exemplar | None = row[len(self.columns) + sum(bool(one.exemplar) for one in self.columns[:index])]
+        return found
 
     def rows(self, subject: object) -> Iterable[tuple[LabelValues, Any]]:
         """Give the records of a subject with their label values."""
@@ -126,7 +144,7 @@ def untyped(name: str, text: str, path: str, convert: Convert | None = None, /, 
     return _column("untyped", name, text, path, convert, **more)
 
 
-def _column(
+def _column(  # noqa: PLR0913 - the parts of a row
     kind: Type,
     name: str,
     text: str,
@@ -136,11 +154,12 @@ def _column(
     *,
     labels: tuple[str, ...] = (),
     fields: tuple[str, ...] = (),
+    exemplar: str = "",
     **constant: str,
 ) -> Column:
     """Make a column; ``labels`` are the group's, further keywords are constant labels."""
     metric = Metric(name, kind, text, (*labels, *constant))
-    return Column(metric, path, convert, tuple(constant.items()), fields or (path,))
+    return Column(metric, path, convert, tuple(constant.items()), fields or (path,), exemplar)
 
 
 # -------------------------------------------------------------------------------------------- conversions

@@ -12,9 +12,11 @@ from collections.abc import Iterator
 
 from prometheus_client.core import Metric as PrometheusMetric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar as PrometheusExemplar
 
 from exporters.collector import Scraper
-from exporters.metric import Metric
+from exporters.labels import clean
+from exporters.metric import Exemplar, Metric
 from exporters.sheet import Part, Sheet, value_of
 
 _TYPES = {"counter": "counter", "gauge": "gauge", "untyped": "unknown"}
@@ -60,5 +62,12 @@ def _add(family: PrometheusMetric, metric: Metric, part: Part, index: int) -> No
     for names, labels, row in part.rows:
         value = value_of(column, row[index])
         if value is not None:
-            own = {name: text for name, text in zip(part.group.labels, labels, strict=True) if text}
-            family.add_sample(metric.name, {**names.labels, **own, **dict(column.constant)}, float(value))
+            own = {name: clean(text) for name, text in zip(part.group.labels, labels, strict=True) if text}
+            named = {**names.labels, **own, **dict(column.constant)}
+            family.add_sample(metric.name, named, float(value), None, _exemplar(part.group.exemplar(index, row)))
+
+
+def _exemplar(exemplar: Exemplar | None) -> PrometheusExemplar | None:
+    if exemplar is None:
+        return None
+    return PrometheusExemplar(dict(exemplar.labels), float(exemplar.value), exemplar.epoch)

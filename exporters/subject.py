@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 ROOT = "/"
 
 
+def _nobody() -> Iterable[Subject]:
+    return ()
+
+
 @dataclass(slots=True)
 class World:
     """What reads more than control files; injected. None: this exporter does not read it.
@@ -41,6 +45,7 @@ class World:
     starts: StartReader | None = None
     device_names: Mapping[tuple[int, int], str] = field(default_factory=dict)
     engine_labels: tuple[str, ...] = ()
+    departed: Callable[[], Iterable[Subject]] = _nobody
 
     def begin(self) -> None:
         """Begin a scrape."""
@@ -54,10 +59,6 @@ class World:
         for reader in (self.network, self.starts, self.filesystem):
             if reader is not None:
                 reader.keep_only(alive)
-
-    def departed(self) -> Iterable[Subject]:
-        """Containers that are gone; nobody remembers any."""
-        return ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from exporters.metric import Family, Group, LabelValues, gauge
 from exporters.subject import Subject
@@ -17,23 +17,22 @@ class _Is:
     one = 1
 
 
-def _info(subject: Subject) -> Iterator[tuple[LabelValues, _Is]]:
+_IS = _Is()
+
+
+def _info(subject: Subject) -> Iterable[tuple[LabelValues, _Is]]:
     """Give what the labels of all series do not have already; an empty label is absent."""
     if subject.is_root:
-        return
-    identity = subject.identity
-    common = subject.names.labels
-    kind = identity.kind.value if identity.kind is not None else "cgroup"
-    own_id = identity.id if identity.kind is not None else ""
-    values = {"container_id": own_id, "kind": kind, **subject.names.details}
-    yield tuple("" if name in common else values.get(name, "") for name in _LABELS), _Is()
+        return ()
+    others = subject.names.others
+    return ((tuple([others.get(name, "") for name in _LABELS]), _IS),)
 
 
 def _engine_labels(subject: Subject) -> Iterator[tuple[LabelValues, _Is]]:
     for name in subject.world.engine_labels:
         value = subject.identity.labels.get(name)
         if value:
-            yield (name, value), _Is()
+            yield (name, value), _IS
 
 
 FAMILIES = (

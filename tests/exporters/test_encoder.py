@@ -19,7 +19,7 @@ from cgroup_model.engines import Identity, Kind
 from exporters.encoder import Format, encode
 from exporters.families import FAMILIES
 from exporters.labels import NO_NAMES, Names, names_of
-from exporters.metric import Family, Group, counter, gauge, untyped
+from exporters.metric import Exemplar, Family, Group, counter, gauge, untyped
 from exporters.registry import CgroupCollector, families
 from exporters.setup import Exporter
 from exporters.sheet import Sheet
@@ -39,6 +39,14 @@ class Record:
 
     one: float | None
     two: int | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """A count with an event."""
+
+    value: int
+    event: Exemplar | None
 
 
 LABELLED = ("device",)
@@ -165,3 +173,24 @@ def test_numbers_keep_all_their_digits() -> None:
     page = b"".join(encode(sheet_of([(NO_NAMES, Record(math.pi, 2**63 + 1), "sda")]), "text")).decode()
     assert f"machine_test {math.pi!r}\n" in page
     assert f'machine_kinds{{kind="x"}} {2**63 + 1}\n' in page
+
+
+def test_exemplars_are_for_openmetrics() -> None:
+    """The event behind a counter is on the OpenMetrics page, as its parser reads it; the classic format has none."""
+    event = Exemplar((("pid", "42"), ("comm", "a b")), 1, 1_767_268_800.5)  # its parser takes no quotes
+    columns = (counter("test_total", "T.", "value", exemplar="event"), counter("test_more_total", "T.", "value"))
+    group = Group(Event, lambda record: record, columns)
+    sheet = Sheet([Family("test", "A test", (group,))])
+    names = names_of("/a", Identity("docker", "x", "x", "x", kind=Kind.CONTAINER), "thin")
+    sheet.parts["test"][0].rows += [
+        (names, (), group.values(Event(3, event))),
+        (names, (), group.values(Event(3, None))),
+    ]
+    read = [one for one in parse_openmetrics(b"".join(encode(sheet, "openmetrics")).decode()) if one.name == "test"]
+    found = read[0].samples[0].exemplar
+    assert found is not None
+    assert (found.labels, found.value, float(str(found.timestamp))) == (dict(event.labels), 1.0, event.epoch)
+    ours = next(iter(families(sheet))).samples[0].exemplar
+    assert ours is not None
+    assert (ours.labels, ours.value, ours.timestamp) == (dict(event.labels), 1.0, event.epoch)
+    assert " # {" not in b"".join(encode(sheet, "text")).decode()
