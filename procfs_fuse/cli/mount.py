@@ -12,6 +12,7 @@ from cgscope.arguments import value
 from cgscope.errors import Failure, explain
 from procfs_fuse import background, mountpoint
 from procfs_fuse.cli._common import add_policy, add_state_dir, need_root, policy_of
+from procfs_fuse.descriptors import close_all_but
 from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Registry, private_directory
 from procfs_fuse.transport import mounting
 
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Mount, here or in the background."""
     if arguments.ready_fd is None:
         return _mount(arguments, lambda: None)
+    close_all_but({arguments.ready_fd})
     try:
         return _mount(arguments, lambda: background.announce_ready(arguments.ready_fd))
     except OSError as error:

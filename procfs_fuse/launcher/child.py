@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 from cgscope.errors import Failure, explain
 from procfs_fuse import syscalls
 from procfs_fuse.bindings import Bound
+from procfs_fuse.descriptors import close_all_at_exec
 from procfs_fuse.launcher import accounts, cgroup_view, rootfs
 from procfs_fuse.launcher.accounts import Account
 from procfs_fuse.launcher.container import Container
@@ -94,17 +95,7 @@ def _use_own_root(container: Container, root: str) -> None:
     cgroup_view.prepare_fresh_root(container.mounts)
     views.apply()
     rootfs.leave_host()
-    _close_inherited()
-
-
-def _close_inherited() -> None:
-    """A descriptor of a directory of the host, left open by whoever called us, would be a way out of the root."""
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2:
-            try:
-                os.set_inheritable(int(name), False)  # noqa: FBT003 - its only form
-            except OSError:
-                continue
+    close_all_at_exec()  # a directory of the host, left open by our caller, would be a way out of the root
 
 
 def _environment(container: Container, account: Account | None) -> dict[str, str]:

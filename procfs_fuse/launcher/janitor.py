@@ -11,6 +11,8 @@ import signal
 from collections.abc import Callable, Collection
 from typing import Final
 
+from procfs_fuse.descriptors import close_all_but, detach_standard_streams
+
 _DONE: Final = b"."
 
 
@@ -43,19 +45,7 @@ class Janitor:
 def _wait_and_clean(reader: int, keep: Collection[int], clean_up: Callable[[], None]) -> None:
     os.setsid()  # signals of a terminal are not for us
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    _close_all_but(keep)
+    detach_standard_streams()
+    close_all_but(keep)
     if os.read(reader, 1) != _DONE:
         clean_up()
-
-
-def _close_all_but(keep: Collection[int]) -> None:
-    """Close every descriptor of the launcher, its standard streams too: their readers wait for the end of file."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for standard in range(3):
-        os.dup2(null, standard)
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) not in keep:
-            try:
-                os.close(int(name))
-            except OSError:  # the one that listed the directory
-                continue

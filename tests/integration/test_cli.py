@@ -64,6 +64,16 @@ def test_mounted_when_mount_returns(command: CommandLine, place: Path) -> None:
     assert command.clean()
 
 
+def test_server_in_the_background_keeps_nothing_of_its_caller_open(command: CommandLine, place: Path) -> None:
+    """Whoever reads a pipe that the caller had open gets its end while the server lives."""
+    reader, writer = os.pipe()
+    assert command("mount", str(place), pass_fds=[writer]).returncode == 0
+    os.close(writer)
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+    assert command.status()[0]["state"] == "serving"
+
+
 def test_second_mount_names_the_first(command: CommandLine, place: Path) -> None:
     """Mounting twice is refused, with the process that is in the way."""
     command("mount", str(place))

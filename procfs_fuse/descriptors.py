@@ -1,0 +1,47 @@
+"""Letting go of descriptors that somebody else opened.
+
+A process that outlives its caller must not keep the caller's pipes open: whoever reads them waits for their end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from typing import Final
+
+_STANDARD_ERROR: Final = 2
+
+
+def close_all_but(keep: Collection[int]) -> None:
+    """Close every descriptor but the standard streams and ``keep``."""
+    for descriptor in _beyond_standard():
+        if descriptor not in keep:
+            _close(descriptor)
+
+
+def close_all_at_exec() -> None:
+    """Keep every descriptor but the standard streams from the next program."""
+    for descriptor in _beyond_standard():
+        try:
+            os.set_inheritable(descriptor, False)  # noqa: FBT003 - its only form
+        except OSError:
+            continue
+
+
+def detach_standard_streams() -> None:
+    """Read nothing from, and write nothing to, where our caller does."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in range(_STANDARD_ERROR + 1):
+        os.dup2(null, standard)
+
+
+def _beyond_standard() -> Iterator[int]:
+    # The descriptor that lists the directory is in the list, too, and closed by the time anybody gets to it.
+    return (int(name) for name in os.listdir("/proc/self/fd") if int(name) > _STANDARD_ERROR)
+
+
+def _close(descriptor: int) -> None:
+    try:
+        os.close(descriptor)
+    except OSError:
+        return
