@@ -116,8 +116,8 @@ class Service:
         except (ConfigError, OutOfSight, OSError) as error:
             log.error("%s; the old configuration stays in force", error)  # noqa: TRY400 - no traceback for users
             return
-        if chosen.listen != self._chosen.listen:
-            log.warning("another address to listen on takes effect with the next start")
+        if _serving(chosen) != _serving(self._chosen):
+            log.warning("what was changed about serving (listen, web-config, web.*) takes effect with the next start")
         self._chosen = chosen
         await self._pages.run(lambda: self._replace(exporter))
         log.info("configuration reloaded")
@@ -146,3 +146,8 @@ async def serve(chosen: Options, reread: Callable[[], Options]) -> None:
         await service.run()
     finally:
         await service.stop()
+
+
+def _serving(chosen: Options) -> tuple[object, ...]:
+    """Tell the options that the server is made of."""
+    return chosen.listen, chosen.web_config, chosen.telemetry_path, chosen.max_requests

@@ -140,3 +140,13 @@ def test_a_missing_file_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     """Exit code 1, and the name of the file."""
     assert main(["--config", "/nonexistent/x.yml"]) == 1
     assert capfd.readouterr().err == "cgroup-exporter: /nonexistent/x.yml: No such file or directory\n"
+
+
+def test_the_documented_file_is_right(config: Path) -> None:
+    """What docs/exporter.md shows is accepted."""
+    text = (Path(__file__).resolve().parents[2] / "docs/exporter.md").read_text(encoding="utf-8")
+    example = text.split("## Configuration file")[1].split("```yaml\n")[1].split("```")[0]
+    config.write_text(example)
+    found = parsed("--config", str(config))
+    assert found.settings.collectors == {"io": False, "processes": True, "filesystem": True}
+    assert found.settings.container_labels == ("owner", "team")

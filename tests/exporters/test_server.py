@@ -208,7 +208,7 @@ def test_a_header_has_a_deadline(tmp_path: Path) -> None:
             assert reader.at_eof() or reader.exception() is not None
         assert (await request(service)).code == 200
 
-    visit(tmp_path, guest, bounds=Bounds(header_seconds=0.3))
+    visit(tmp_path, guest, bounds=Bounds(header_seconds=1.0))
 
 
 def test_silence_after_a_request_ends_too(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_silence_after_a_request_ends_too(tmp_path: Path) -> None:
                 with contextlib.suppress(ConnectionResetError):
                     assert await reader.read() == b""
 
-    visit(tmp_path, guest, bounds=Bounds(header_seconds=0.3, idle_seconds=0.3))
+    visit(tmp_path, guest, bounds=Bounds(header_seconds=1.0, idle_seconds=1.0))
 
 
 @pytest.mark.parametrize(
