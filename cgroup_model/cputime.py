@@ -98,9 +98,12 @@ class CpuClock:
             account.system += shares[2]
 
     def _times(self, count: int) -> CpuTimes:
+        cpus = tuple([account.frozen() for account in self.accounts[:count]])
         hidden = self.accounts[count:]
+        if not hidden:
+            return CpuTimes(cpus)
         return CpuTimes(
-            cpus=tuple(account.frozen() for account in self.accounts[:count]),
+            cpus=cpus,
             hidden=CpuTime(
                 user=sum(account.user for account in hidden),
                 nice=sum(account.nice for account in hidden),

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable
 from typing import TypeVar
 
-from cgroup_model.dialects.records import MemoryLevel, Quota
+from cgroup_model.dialects.records import NO_QUOTA, MemoryLevel, Quota
 from cgroup_model.snapshot import UNLIMITED, Limit, Memory, MemoryBounds, ShownCpus, UnlimitedType
 
 Number = TypeVar("Number", int, float)
@@ -24,7 +24,7 @@ MemoryLevels = Iterable[tuple[str | None, MemoryLevel]]
 _QUOTA_NOISE = 5e-7  # CPUs; half of the smallest step, 1 us in the longest period, 1 s: 2.0000001 was meant to be 2
 
 ROOT_MEMORY = MemoryLevel(max=UNLIMITED, high=UNLIMITED, swap_max=UNLIMITED)
-ROOT_QUOTA = Quota(UNLIMITED)
+ROOT_QUOTA = NO_QUOTA
 """What the real root of a hierarchy allows: no kernel has limits there."""
 
 
@@ -94,7 +94,7 @@ def memory_bounds(levels: MemoryLevels) -> MemoryBounds:
 
 def shown_cpus(usable: tuple[int, ...], quotas: Iterable[tuple[str | None, Quota]], *, cut_to_quota: bool) -> ShownCpus:
     """Choose the CPUs to show: ``usable`` (cpuset and online, never empty), cut to the effective quota rounded up."""
-    quota, origin = minimum((path, _cpus_of(quota)) for path, quota in quotas)
+    quota, origin = minimum([(path, _cpus_of(quota)) for path, quota in quotas])
     physical = usable
     if cut_to_quota and isinstance(quota, float):
         physical = usable[: max(1, math.ceil(quota - _QUOTA_NOISE))]
@@ -122,7 +122,7 @@ def _unseen(levels: MemoryLevels) -> list[tuple[str | None, MemoryLevel]]:
 def _least(amounts: Iterable[int | None], *limits: Limit) -> int | None:
     """Return the smallest known amount, above no limit even where the usage at that limit is unknown."""
     known = [amount for amount in amounts if amount is not None]
-    return min([*known, *(limit for limit in limits if isinstance(limit, int))]) if known else None
+    return min(known + [limit for limit in limits if isinstance(limit, int)]) if known else None
 
 
 def _left(limit: Limit, current: int | None) -> int | None:
@@ -132,10 +132,11 @@ def _left(limit: Limit, current: int | None) -> int | None:
 
 def _available(level: MemoryLevel, active_file: int | None) -> int | None:
     """Tell what one level leaves once all that can be is reclaimed; unknown parts are not promised."""
-    limits = [limit for limit in (level.max, level.high) if isinstance(limit, int)]
-    if not limits or level.current is None:
+    limit = level.max if isinstance(level.max, int) else level.high
+    if not isinstance(limit, int) or level.current is None:
         return None
-    limit = min(limits)
+    if isinstance(level.high, int) and level.high < limit:
+        limit = level.high
     reclaimable = (active_file or 0) + (level.inactive_file or 0) + (level.slab_reclaimable or 0)
     # The files are read one after the other: what is reclaimable may have grown above the usage read before.
     return max(0, min(limit, limit - level.current + reclaimable))

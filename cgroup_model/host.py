@@ -3,12 +3,13 @@
 The descriptors are opened once, before anything of ours is mounted over these files, and read again at offset 0: so the
 host's values stay the host's, and a read is one or two system calls.
 
-Kernel: fs/proc/meminfo.c, stat.c, cpuinfo.c; mm/swapfile.c; block/genhd.c; kernel/pid.c; drivers/base/cpu.c. Sample of
-``/sys/devices/system/cpu/online``: ``0-3,8``.
+Kernel: fs/proc/meminfo.c, stat.c, cpuinfo.c; mm/swapfile.c, vmstat.c; block/genhd.c; kernel/pid.c; drivers/base/cpu.c.
+Sample of ``/sys/devices/system/cpu/online``: ``0-3,8``.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import time
@@ -17,6 +18,7 @@ from typing import Final, Self
 
 from cgroup_model.parse import ParseError, id_list, integer
 from cgroup_model.snapshot import Host, Need
+from cgroup_model.sysfiles import cpu_tree, node_tree
 
 _CPUINFO_SECONDS: Final = 1.0  # on x86 every core is asked for its clock: a millisecond per few dozen CPUs
 _FIRST_READ: Final = 16384  # bytes; several times /proc/meminfo
@@ -28,8 +30,12 @@ _STAT: Final = Need.HOST_STAT.value
 _CPUINFO: Final = Need.HOST_CPUINFO.value
 _SWAPS: Final = Need.HOST_SWAPS.value
 _DISKSTATS: Final = Need.HOST_DISKSTATS.value
+_VMSTAT: Final = Need.HOST_VMSTAT.value
+_PARTITIONS: Final = Need.HOST_PARTITIONS.value
+_CPU_FILES: Final = Need.HOST_CPU_FILES.value
+_NODE_FILES: Final = Need.HOST_NODE_FILES.value
 _LIMITS: Final = Need.HOST_LIMITS.value
-_ONLINE: Final = (Need.CPUS | Need.CPU_TIMES | Need.HOST_STAT | Need.HOST_CPUINFO).value
+_ONLINE: Final = (Need.CPUS | Need.CPU_TIMES | Need.HOST_STAT | Need.HOST_CPUINFO | Need.HOST_CPU_FILES).value
 
 
 class HostFiles:
@@ -44,24 +50,34 @@ class HostFiles:
         self._cpuinfo = _File(f"{proc_root}/cpuinfo", in_records=True)
         self._swaps = _File(f"{proc_root}/swaps", in_records=True)
         self._diskstats = _File(f"{proc_root}/diskstats", in_records=True)
+        self._vmstat = _File(f"{proc_root}/vmstat", in_records=True)
+        self._partitions = _File(f"{proc_root}/partitions", in_records=True)
         self._pid_max = _File(f"{proc_root}/sys/kernel/pid_max")
         self._threads_max = _File(f"{proc_root}/sys/kernel/threads-max")
         self._online = _File(f"{sys_root}/devices/system/cpu/online")
+        self._cpu_files = cpu_tree(sys_root)
+        self._node_files = node_tree(sys_root)
         self._kept_cpuinfo: tuple[float, bytes | None] | None = None
 
     def read(self, needs: Need) -> Host:
         """Read what ``needs`` asks for, each file once."""
         wanted: int = needs.value
         stat = self._stat.read() if wanted & _STAT else None
+        online = self._read_online(stat) if wanted & _ONLINE else (0,)
         return Host(
             meminfo=self._meminfo.read() if wanted & _MEMINFO else None,
             stat=stat,
             cpuinfo=self._read_cpuinfo() if wanted & _CPUINFO else None,
             swaps=self._swaps.read() if wanted & _SWAPS else None,
             diskstats=self._diskstats.read() if wanted & _DISKSTATS else None,
-            online_cpus=self._read_online(stat) if wanted & _ONLINE else (0,),
+            vmstat=self._vmstat.read() if wanted & _VMSTAT else None,
+            partitions=self._partitions.read() if wanted & _PARTITIONS else None,
+            cpu_files=self._cpu_files.read(online) if wanted & _CPU_FILES else None,
+            node_files=self._node_files.read(int(self._clock())) if wanted & _NODE_FILES else None,
+            online_cpus=online,
             pid_max=_number(self._pid_max.read()) if wanted & _LIMITS else None,
             threads_max=_number(self._threads_max.read()) if wanted & _LIMITS else None,
+            page_bytes=mmap.PAGESIZE,
         )
 
     def close(self) -> None:

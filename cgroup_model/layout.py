@@ -42,6 +42,7 @@ class Level:
 
     path: str
     directories: Mapping[str, str]  # the one controller -> its directory, as dialects want it
+    key: tuple[str, str]  # the controller and its directory, again
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,9 @@ def lay_out(cgroup: Cgroup, primary: Hierarchy, hierarchies: Iterable[Served]) -
             if served.shows_root:
                 whole.add(controller)
                 lineage.pop()
-            levels[controller] = tuple(Level(path, {controller: directory}) for path, directory in lineage)
+            levels[controller] = tuple(
+                Level(path, {controller: directory}, (controller, directory)) for path, directory in lineage
+            )
     return Layout(primary.directory(cgroup.path), directories, levels, frozenset(whole))
 
 

@@ -9,8 +9,9 @@ Unknown keys are the caller's to skip; a malformed value raises `ParseError` tha
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from operator import itemgetter
 from typing import NamedTuple
 
 from cgroup_model.snapshot import UNLIMITED, PressureLine, PressureResource, UnlimitedType
@@ -112,6 +113,49 @@ def numbers(pairs: Mapping[bytes, bytes], fields: Mapping[bytes, str]) -> dict[s
                 raise ParseError("a number", key + b" " + value)
             found[field] = int(value)
     return found
+
+
+class FlatNumbers:
+    """`flat_keyed` and `numbers` in one, faster: a file that had the same keys before is taken apart by position.
+
+    ``fields`` as in `numbers`. What is remembered of the last file is only a cache.
+    """
+
+    def __init__(self, fields: Mapping[bytes, str]) -> None:
+        self._fields = fields
+        self._last: _Positions | None = None
+
+    def __call__(self, data: bytes) -> dict[str, int]:
+        """Return the known numbers by the names of the fields; raises `ParseError`."""
+        words = data.split()
+        last = self._last
+        if last is not None and words[::2] == last.keys and len(words) == 2 * data.count(b"\n"):
+            texts = last.pick(words)
+            if b"".join(texts).isdigit() and max(map(len, texts)) <= MAX_DIGITS:
+                return dict(zip(last.names, map(int, texts), strict=True))
+        pairs = flat_keyed(data)
+        found = numbers(pairs, self._fields)
+        keys = list(pairs)
+        if words[::2] == keys and len(found) > 1:  # itemgetter gives a tuple for two and more
+            positions = {self._fields[key]: 2 * index + 1 for index, key in enumerate(keys) if key in self._fields}
+            self._last = _Positions(keys, tuple(positions), itemgetter(*positions.values()))
+        return found
+
+
+class _Positions(NamedTuple):
+    """Where the known numbers are among the words of a file."""
+
+    keys: list[bytes]
+    names: tuple[str, ...]
+    pick: Callable[[list[bytes]], tuple[bytes, ...]]
+
+
+def says_zero(meminfo: bytes, name: bytes) -> bool:
+    """Tell whether ``/proc/meminfo`` has this line and it says 0: ``SwapTotal:             0 kB``.
+
+    Spelled as show_val_kb() in fs/proc/meminfo.c does it; anything else is not known to be 0.
+    """
+    return b"\n%-15s%9d kB\n" % (name + b":", 0) in meminfo
 
 
 def number_of(pairs: Mapping[bytes, bytes], key: bytes) -> int | None:

@@ -26,6 +26,7 @@ _PIDS: Final = Need.PIDS.value
 _PRESSURE: Final = Need.PRESSURE.value
 _HUGETLB: Final = Need.HUGETLB.value
 _CORE: Final = Need.CORE.value
+_SLABINFO: Final = Need.SLABINFO.value
 _AGE: Final = Need.AGE.value
 _TASKS: Final = Need.TASKS.value
 _LOAD: Final = Need.LOAD.value
@@ -39,6 +40,9 @@ class History(Protocol):
 
     def age(self, cgroup: Cgroup) -> float | None:
         """Seconds since the container started."""
+
+    def boot_offset(self, cgroup: Cgroup) -> float:
+        """How far the container's boot clock is ahead of the machine's; seconds."""
 
     def tasks(self, cgroup: Cgroup) -> Tasks | None:
         """Thread states of the subtree."""
@@ -79,6 +83,10 @@ class Collector:
         """Read what ``needs`` asks for, each file once; raises `CgroupGone`."""
         return self._sure(cgroup, needs.value, self._host.read(needs), {})
 
+    def machine(self, needs: Need) -> Snapshot:
+        """Read the host's files alone: what is known of the machine as a whole."""
+        return Snapshot(path="/", host=self._host.read(needs), policy=self._kit.policy, taken_at=self._clock())
+
     def snapshots(self, cgroups: Iterable[Cgroup], needs: Need) -> Iterator[tuple[Cgroup, Snapshot]]:
         """Yield a snapshot of each cgroup that is still there.
 
@@ -114,7 +122,8 @@ class Collector:
         look = Look(cgroup, self._tree.layout(cgroup), host, levels, self._kit)
         history = self._history
         taken_at = self._clock()
-        memory = look.memory(detail=bool(wanted & _MEMORY_DETAIL)) if wanted & _MEMORY else None
+        detail = bool(wanted & _MEMORY_DETAIL)
+        memory = look.memory(detail=detail) if wanted & _MEMORY else None
         cpu = look.cpu(detail=bool(wanted & _CPU_DETAIL)) if wanted & _CPU else None
         cpuset = look.cpuset() if wanted & _CPUSET else None
         cpus = look.shown_cpus(cpu, cpuset) if wanted & _CPUS else None
@@ -124,8 +133,11 @@ class Collector:
             policy=self._kit.policy,
             taken_at=taken_at,
             age_seconds=look.attempt("age", history.age, cgroup) if history and wanted & _AGE else None,
+            boot_offset_seconds=(
+                look.attempt("age", history.boot_offset, cgroup) or 0.0 if history and wanted & _CPU_TIMES else 0.0
+            ),
             memory=memory,
-            memory_bounds=look.memory_bounds(memory) if wanted & _MEMORY else None,
+            memory_bounds=look.memory_bounds(memory, detail=detail) if wanted & _MEMORY else None,
             cpu=cpu,
             cpus=cpus,
             cpu_times=(
@@ -139,6 +151,7 @@ class Collector:
             pressure=look.pressure() if wanted & _PRESSURE else None,
             hugetlb=look.hugetlb() if wanted & _HUGETLB else None,
             core=look.core() if wanted & _CORE else None,
+            slabinfo=look.slabinfo() if wanted & _SLABINFO else None,
             tasks=look.attempt("tasks", history.tasks, cgroup) if history and wanted & _TASKS else None,
             load=look.attempt("load", history.load, cgroup) if history and wanted & _LOAD else None,
         )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, ParamSpec, Self, TypeVar, cast
+from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from cgroup_model.collect.problems import Problems
-from cgroup_model.dialects import Dialect, Dirs, MemoryLevel, Quota, dialect_for
+from cgroup_model.dialects import Dialect, Dirs, Quota, dialect_for
 from cgroup_model.effective import ROOT_MEMORY, ROOT_QUOTA, as_level, memory_bounds, minimum, shown_cpus
 from cgroup_model.hierarchy import Cgroup, Layout, Level
 from cgroup_model.mounts import Hierarchy, Mounts
-from cgroup_model.parse import ParseError
+from cgroup_model.parse import ParseError, says_zero
 from cgroup_model.procfs import NoSuchTask
 from cgroup_model.snapshot import (
     UNLIMITED,
@@ -33,6 +33,7 @@ from cgroup_model.snapshot import (
 from cgroup_model.source import CgroupGone, Missing, Source
 
 _ROOT: Final = "/"
+_UNREAD: Final = object()
 
 _SERVED_BY: Final = {
     "memory": ("memory",),
@@ -93,20 +94,31 @@ class Look:
                 self.kit.problems.note(self.cgroup.path, part, error)
             return None
 
-    def _own(self, part: str, read: Callable[[Source, Dirs], Part]) -> Part | None:
+    def _own(
+        self,
+        part: str,
+        read: Callable[Concatenate[Source, Dirs, Given], Part],
+        *args: Given.args,
+        **kwargs: Given.kwargs,
+    ) -> Part | None:
         if part not in self.kit.served:
             return None
-        return self.attempt(part, read, self.kit.source, self.layout.directories)
+        return self.attempt(part, read, self.kit.source, self.layout.directories, *args, **kwargs)
+
+    def _machine_has(self, line: bytes) -> bool:
+        """Tell whether the machine has any of something, as far as its meminfo was asked for."""
+        return self.host.meminfo is None or not says_zero(self.host.meminfo, line)
 
     # ------------------------------------------------------------------------------ the cgroup's own files
 
     def memory(self, *, detail: bool) -> Memory | None:
         """Read the memory controller."""
-        return self._own("memory", partial(self.kit.dialects["memory"].read_memory, detail=detail))
+        swap = detail or self._machine_has(b"SwapTotal")
+        return self._own("memory", self.kit.dialects["memory"].read_memory, detail=detail, swap=swap)
 
     def cpu(self, *, detail: bool) -> Cpu | None:
         """Read CPU time; in detail also quota, weight and throttling."""
-        return self._own("cpu", partial(self.kit.dialects["cpu"].read_cpu, detail=detail))
+        return self._own("cpu", self.kit.dialects["cpu"].read_cpu, detail=detail)
 
     def cpuset(self) -> Cpuset | None:
         """Read CPUs and memory nodes."""
@@ -121,13 +133,19 @@ class Look:
         return self._own("pressure", self.kit.dialects["pressure"].read_pressure)
 
     def hugetlb(self) -> tuple[Hugetlb, ...] | None:
-        """Read each huge page size."""
+        """Read each huge page size; none where the machine has no pool of any size."""
+        if not self._machine_has(b"Hugetlb"):
+            return ()
         return self._own("hugetlb", self.kit.dialects["hugetlb"].read_hugetlb)
 
     def core(self) -> Core | None:
         """Read the cgroup's own state; v1 has no more of it than the freezer's."""
         part = "core" if "" in self.layout.directories else "freezer"
         return self._own(part, self.kit.dialects[part].read_core)
+
+    def slabinfo(self) -> bytes | None:
+        """Read the list of slabs, which most kernels do not keep per cgroup."""
+        return self._own("memory", self.kit.dialects["memory"].read_slabinfo)
 
     # --------------------------------------------------------------------------- minima over all levels
 
@@ -136,20 +154,22 @@ class Look:
         own = self._own("pids", self.kit.dialects["pids"].read_pids)
         read: Callable[[Source, Dirs], Limit] = self.kit.dialects["pids"].read_pids_max
         own_max: Limit = own.max if own is not None else None
-        levels: Iterator[tuple[str, Limit]] = self._each_level("pids", read, own_max, UNLIMITED)
+        levels: list[tuple[str, Limit]] = self._each_level("pids", read, own_max, UNLIMITED)
         limit, origin = minimum(levels)
         if own is None and limit is None:
             return None
         return replace(own or Pids(), effective_max=limit, effective_max_origin=origin)
 
-    def memory_bounds(self, memory: Memory | None) -> MemoryBounds:
+    def memory_bounds(self, memory: Memory | None, *, detail: bool) -> MemoryBounds:
         """Minimise over all levels; ``memory`` is the cgroup's own record, where it was read."""
-        own = None if memory is None or self._must_ask_for_unseen() else as_level(memory)
-        return memory_bounds(self._each_level("memory", self._memory_level, own, ROOT_MEMORY))
-
-    def _memory_level(self, source: Source, dirs: Dirs) -> MemoryLevel:
-        with_stat = True if self._must_ask_for_unseen() else None
-        return self.kit.dialects["memory"].read_memory_level(source, dirs, with_stat=with_stat)
+        unseen = self._must_ask_for_unseen()
+        own = None if memory is None or unseen else as_level(memory)
+        read = partial(
+            self.kit.dialects["memory"].read_memory_level,
+            with_stat=True if unseen else None,
+            swap=detail or self._machine_has(b"SwapTotal"),
+        )
+        return memory_bounds(self._each_level("memory", read, own, ROOT_MEMORY))
 
     def _must_ask_for_unseen(self) -> bool:
         return self.kit.tells_unseen and "memory" not in self.layout.whole
@@ -172,23 +192,26 @@ class Look:
 
     def _each_level(
         self, controller: str, read: Callable[[Source, Dirs], Part], own: Part | None, root: Part | None = None
-    ) -> Iterator[tuple[str, Part]]:
-        """Yield (path, what is read there), innermost first, without levels that cannot be read.
+    ) -> list[tuple[str, Part]]:
+        """List (path, what is read there), innermost first, without levels that cannot be read.
 
         ``own`` is what is known of the innermost already, ``root`` what holds at the root if it is in sight.
         """
+        rows: list[tuple[str, Part]] = []
         for level in self.layout.levels.get(controller, ()):
-            key = (controller, level.directories[controller])
             if own is not None:
-                self.levels[key] = own
+                found: object = own
                 own = None
-            elif key not in self.levels:
-                self.levels[key] = self._level(controller, read, level)
-            found = self.levels[key]
+            else:
+                found = self.levels.get(level.key, _UNREAD)
+                if found is _UNREAD:
+                    found = self._level(controller, read, level)
+            self.levels[level.key] = found
             if found is not None:
-                yield level.path, cast("Part", found)
+                rows.append((level.path, cast("Part", found)))
         if root is not None and controller in self.layout.whole:
-            yield _ROOT, root
+            rows.append((_ROOT, root))
+        return rows
 
     def _level(self, controller: str, read: Callable[[Source, Dirs], Part], level: Level) -> Part | None:
         """Read one level; it may have no such files (the root) or be gone, which only matters for the innermost."""

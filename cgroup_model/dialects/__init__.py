@@ -27,20 +27,28 @@ __all__ = ["Dialect", "Dirs", "MemoryLevel", "Quota", "dialect_for"]
 class Dialect(Protocol):
     """What both modules offer."""
 
-    def read_memory(self, source: Source, dirs: Dirs, *, detail: bool = True) -> Memory:
-        """Read all of the memory controller; without ``detail`` only what `Need.MEMORY` asks for."""
+    def read_memory(self, source: Source, dirs: Dirs, *, detail: bool = True, swap: bool = True) -> Memory:
+        """Read all of the memory controller; without ``detail`` only what `Need.MEMORY` asks for.
 
-    def read_memory_level(self, source: Source, dirs: Dirs, *, with_stat: bool | None = None) -> MemoryLevel:
+        Without ``swap`` no file is read for its sake: for a machine that has none.
+        """
+
+    def read_memory_level(
+        self, source: Source, dirs: Dirs, *, with_stat: bool | None = None, swap: bool = True
+    ) -> MemoryLevel:
         """Read limits and usage of one level, with memory.stat or without.
 
         By default usage and memory.stat are read where there is a limit: elsewhere nobody asks what is left.
         """
 
+    def read_slabinfo(self, source: Source, dirs: Dirs) -> bytes | None:
+        """Read the cgroup's own ``slabinfo``; None where the kernel keeps none (v2, v1 since Linux 5.9)."""
+
     def read_cpu(self, source: Source, dirs: Dirs, *, detail: bool = True) -> Cpu:
         """Read all of cpu (and cpuacct)."""
 
     def read_quota(self, source: Source, dirs: Dirs) -> Quota:
-        """Read the CFS quota of one level."""
+        """Read the CFS quota of one level; the period only where there is a quota."""
 
     def read_cpu_usage(self, source: Source, dirs: Dirs) -> int:
         """Read the CPU time used by the subtree alone; microseconds."""

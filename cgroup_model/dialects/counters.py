@@ -19,7 +19,11 @@ def counter_limit(data: bytes) -> int | UnlimitedType:
     """Parse a limit in bytes; ``max``, -1 or the counter's maximum is `UNLIMITED`."""
     if data.strip() in _UNLIMITED_TEXTS:
         return UNLIMITED
-    value = signed(data)
+    return limit_of(signed(data))
+
+
+def limit_of(value: int) -> int | UnlimitedType:
+    """Tell whether a number of bytes is a limit at all."""
     return UNLIMITED if value < 0 or value >= UNLIMITED_FROM else value
 
 

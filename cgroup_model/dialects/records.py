@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from cgroup_model.snapshot import Limit
+from cgroup_model.snapshot import UNLIMITED, Limit
 
 Dirs = Mapping[str, str]
 """Canonical controller name to the directory of one cgroup in the hierarchy that serves it."""
@@ -31,4 +32,8 @@ class Quota:
     """CFS bandwidth of one level; microseconds."""
 
     quota_usec: Limit = None
-    period_usec: int | None = None
+    period_usec: int | None = None  # may be left out where there is no quota
+
+
+NO_QUOTA: Final = Quota(UNLIMITED)
+"""What nearly every level says; made once, since it is read for every file that shows CPUs."""

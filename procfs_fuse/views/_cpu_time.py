@@ -46,11 +46,9 @@ def column_sums(lines: Sequence[Ticks]) -> Ticks:
 
 
 def _ticks(time: CpuTime) -> Ticks:
-    user, nice, system, idle, steal = (
-        usec // _TICK_USEC for usec in (time.user, time.nice, time.system, time.idle, time.steal)
-    )
+    user, nice, system = time.user // _TICK_USEC, time.nice // _TICK_USEC, time.system // _TICK_USEC
     # Waiting for the disk, interrupts and guests are not counted per cgroup.
-    return user, nice, system, idle, 0, 0, 0, steal, 0, 0
+    return user, nice, system, time.idle // _TICK_USEC, 0, 0, 0, time.steal // _TICK_USEC, 0, 0
 
 
 def shown_count(snapshot: Snapshot) -> int:

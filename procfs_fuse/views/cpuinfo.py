@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cgroup_model.snapshot import Need, Snapshot
 
@@ -42,10 +43,12 @@ class _Parts:
 def render(snapshot: Snapshot) -> bytes:
     """Return a stanza for each shown CPU; the machine's file if it is unknown which those are."""
     host = snapshot.host.cpuinfo or b""
-    if snapshot.cpus is None:
-        return host
+    return host if snapshot.cpus is None else _shown(host, snapshot.cpus.physical)
+
+
+@lru_cache(maxsize=16)  # the machine's file is read once a second at most, and most containers see the same CPUs
+def _shown(host: bytes, shown: tuple[int, ...]) -> bytes:
     parts = _take_apart(host)
-    shown = snapshot.cpus.physical
     if not parts.stanzas:
         return _relisted(host, shown)
     # A CPU that went offline between two reads has no stanza: its neighbour's keeps the count right.

@@ -162,6 +162,25 @@ def test_the_detail_of_memory_is_read_only_when_needed(root: Path, world: World)
     assert replace(detailed, peak=None, low=None, min=None) == usual
 
 
+@pytest.mark.parametrize("size", [0, 8192])
+def test_a_machine_without_swap_or_huge_pages_is_not_asked_for_its_parts(
+    root: Path, tmp_path: Path, world: World, size: int
+) -> None:
+    """Where the machine has none of something the files that divide it up are not read; detail has them anyway."""
+    lines = (f"{name + ':':<15}{size:>9} kB\n" for name in ("SwapTotal", "Hugetlb"))
+    (tmp_path / "proc" / "meminfo").write_text("MemTotal: 1 kB\n" + "".join(lines))
+    make_cgroup(root / "a", memory_max="5000\n", memory_swap_max="100\n", memory_swap_current="7\n")
+    usual = world.collector.snapshot(world["/a"], Need.MEMORY | Need.HUGETLB | Need.HOST_MEMINFO)
+    detailed = world.collector.snapshot(world["/a"], Need.MEMORY_DETAIL | Need.HOST_MEMINFO)
+    assert usual.memory is not None
+    assert usual.memory_bounds is not None
+    assert detailed.memory_bounds is not None
+    assert (usual.memory.swap_max, usual.memory.swap_current) == ((100, 7) if size else (None, None))
+    assert (usual.memory_bounds.swap_max, usual.memory_bounds.swap_free) == ((100, 93) if size else (None, None))
+    assert bool(usual.hugetlb) is bool(size)
+    assert (detailed.memory_bounds.swap_max, detailed.memory_bounds.swap_free) == (100, 93)
+
+
 def test_each_file_is_read_once(root: Path, source: Source, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot of everything does not read the same file twice, so that its parts agree with one another."""
     make_cgroup(root, memory_max="9000\n")

@@ -107,6 +107,41 @@ def test_flat_keyed_reads_files_without_a_last_newline() -> None:
     assert parse.flat_keyed(b"a 1\n\nb 2") == parse.flat_keyed(b"a 1\nb 2\n")
 
 
+LINES = st.sampled_from(
+    [b"anon 1", b"file 2", b"file 30", b"new what", b"anon x", b"anon", b"anon 1 2", b"", b"file 1_0"]
+)
+
+
+@given(files=st.lists(st.lists(LINES, max_size=4), min_size=2, max_size=4))
+def test_flat_numbers_are_those_of_the_slow_way(files: list[list[bytes]]) -> None:
+    """Whatever file came before, a file gives the same numbers, or the same error, as line by line."""
+    fields = {b"anon": "anon", b"file": "file", b"absent": "absent"}
+    fast = parse.FlatNumbers(fields)
+    for lines in [*files, *files]:
+        data = b"".join(line + b"\n" for line in lines)
+        try:
+            expected = parse.numbers(parse.flat_keyed(data), fields)
+        except ParseError:
+            with pytest.raises(ParseError):
+                fast(data)
+        else:
+            assert fast(data) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "zero"),
+    [
+        (b"SwapTotal:             0 kB\n", True),
+        (b"SwapTotal:            10 kB\n", False),
+        (b"SwapTotal: none\n", False),
+        (b"MySwapTotal:           0 kB\n", False),
+    ],
+)
+def test_only_a_plain_zero_says_zero(line: bytes, zero: bool) -> None:  # noqa: FBT001
+    """What is not spelled as the kernel spells 0 is not known to be 0."""
+    assert parse.says_zero(b"MemFree:             100 kB\n" + line, b"SwapTotal") is zero
+
+
 @pytest.mark.parametrize("data", [b"a 1\nb\n", b"a 1 2\n", b"a\nb 1 c\n", b"a b c\n"])
 def test_flat_keyed_refuses_lines_that_are_no_pair(data: bytes) -> None:
     """A line of one or three words is malformed, also where the number of words in the file is even."""

@@ -14,7 +14,7 @@ import os
 from dataclasses import replace
 
 from cgroup_model.dialects.optional import directory_of, optional
-from cgroup_model.dialects.records import Dirs, Quota
+from cgroup_model.dialects.records import NO_QUOTA, Dirs, Quota
 from cgroup_model.parse import ParseError, boolean, flat_keyed, integer, number_of, percent, signed
 from cgroup_model.snapshot import UNLIMITED, Cpu, Throttling, UnlimitedType
 from cgroup_model.source import Missing, Source
@@ -24,6 +24,8 @@ DEFAULT_WEIGHT = 100
 MAX_WEIGHT = 10_000
 USEC_PER_SECOND = 1_000_000
 NSEC_PER_USEC = 1000
+
+_NO_QUOTA_TEXT = b"-1\n"
 
 PerCpu = dict[int, tuple[int, int]]
 
@@ -41,10 +43,12 @@ def read_cpu(source: Source, dirs: Dirs, user_hz: int | None = None, *, detail: 
 
 
 def read_quota(source: Source, dirs: Dirs) -> Quota:
-    """Read the CFS quota of one level."""
+    """Read the CFS quota of one level; its period only where there is a quota."""
     directory = directory_of(dirs, "cpu")
-    quota = signed(source.read(directory, "cpu.cfs_quota_us"))
-    return Quota(UNLIMITED if quota < 0 else quota, integer(source.read(directory, "cpu.cfs_period_us")))
+    data = source.read(directory, "cpu.cfs_quota_us")
+    if data == _NO_QUOTA_TEXT or (quota := signed(data)) < 0:
+        return NO_QUOTA
+    return Quota(quota, integer(source.read(directory, "cpu.cfs_period_us")))
 
 
 def write_quota(source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, period_usec: int) -> None:
@@ -86,7 +90,7 @@ def _scheduled(source: Source, directory: str, accounted: Cpu) -> Cpu:
     return replace(
         accounted,
         quota_usec=quota.quota_usec,
-        period_usec=quota.period_usec,
+        period_usec=optional(source, directory, "cpu.cfs_period_us", integer),
         burst_usec=optional(source, directory, "cpu.cfs_burst_us", integer),
         weight=_weight(shares),
         shares=shares,

@@ -11,10 +11,10 @@ import errno
 import os
 from collections.abc import Mapping
 
-from cgroup_model.dialects.counters import counter_limit, swap_alone
+from cgroup_model.dialects.counters import counter_limit, limit_of, swap_alone
 from cgroup_model.dialects.optional import directory_of, optional, skipped
 from cgroup_model.dialects.records import Dirs, MemoryLevel
-from cgroup_model.parse import boolean, flat_keyed, integer, number_of, numbers
+from cgroup_model.parse import FlatNumbers, boolean, flat_keyed, integer, number_of
 from cgroup_model.snapshot import UNLIMITED, Limit, Memory, MemoryEvents, MemoryStat, UnlimitedType
 from cgroup_model.source import Missing, Source
 
@@ -47,15 +47,27 @@ SAME = (
     "workingset_nodereclaim",
 )
 STAT = {f"total_{name}".encode(): field for name, field in {**TRANSLATED, **{name: name for name in SAME}}.items()}
-STAT_OF_LEVEL = {b"total_active_file": "active_file", b"total_inactive_file": "inactive_file"}
+
+_SWAP = "swap"
+_HIERARCHICAL = "hierarchical_max"
+_read_stat = FlatNumbers({**STAT, b"total_swap": _SWAP})
+_read_stat_of_level = FlatNumbers(
+    {
+        b"total_active_file": "active_file",
+        b"total_inactive_file": "inactive_file",
+        b"total_swap": _SWAP,
+        b"hierarchical_memory_limit": _HIERARCHICAL,
+    }
+)
 
 
-def read_memory(source: Source, dirs: Dirs, *, detail: bool = True) -> Memory:
+def read_memory(source: Source, dirs: Dirs, *, detail: bool = True, swap: bool = True) -> Memory:
     """Read all of the memory controller, or what `Need.MEMORY` asks for."""
     directory = directory_of(dirs, "memory")
     current = integer(source.read(directory, "memory.usage_in_bytes"))
     maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
-    pairs = flat_keyed(source.read(directory, "memory.stat"))
+    stat = _read_stat(source.read(directory, "memory.stat"))
+    swapped = stat.pop(_SWAP, None)
     further = optional if detail else skipped
     oom = further(source, directory, "memory.oom_control", flat_keyed) or {}
     events = _events(oom)
@@ -63,40 +75,44 @@ def read_memory(source: Source, dirs: Dirs, *, detail: bool = True) -> Memory:
         current=current,
         max=maximum,
         peak=further(source, directory, "memory.max_usage_in_bytes", integer),
-        swap_current=_swap_current(source, directory, current, pairs),
-        swap_max=_swap_max(source, directory, maximum),
+        swap_current=_swap_current(source, directory, current, swapped) if swap else swapped,
+        swap_max=_swap_max(source, directory, maximum) if swap else None,
         oom_kill_disable=_flag(oom, b"oom_kill_disable"),
         under_oom=_flag(oom, b"under_oom"),
         failcnt=further(source, directory, "memory.failcnt", integer),
-        swappiness=optional(source, directory, "memory.swappiness", integer),
+        swappiness=optional(source, directory, "memory.swappiness", integer) if swap else None,
         kernel_current=optional(source, directory, "memory.kmem.usage_in_bytes", integer),
-        stat=MemoryStat(**numbers(pairs, STAT)),
+        stat=MemoryStat.of(stat),
         events=events,
         events_local=events,
     )
 
 
-def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool | None = None) -> MemoryLevel:
+def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool | None = None, swap: bool = True) -> MemoryLevel:
     """Read limits and usage of one level."""
     directory = directory_of(dirs, "memory")
     maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
-    swap_max = _swap_max(source, directory, maximum)
+    swap_max = _swap_max(source, directory, maximum) if swap else None
     limited = isinstance(maximum, int) or isinstance(swap_max, int)
     if with_stat is None and not limited:
         return MemoryLevel(max=maximum, swap_max=swap_max)
     current = integer(source.read(directory, "memory.usage_in_bytes"))
-    pairs = flat_keyed(source.read(directory, "memory.stat")) if with_stat is not False else {}
-    stat = numbers(pairs, STAT_OF_LEVEL)
-    hierarchical = pairs.get(b"hierarchical_memory_limit")
+    stat = _read_stat_of_level(source.read(directory, "memory.stat")) if with_stat is not False else {}
+    hierarchical, swapped = stat.get(_HIERARCHICAL), stat.get(_SWAP)
     return MemoryLevel(
         max=maximum,
         current=current,
         active_file=stat.get("active_file"),
         inactive_file=stat.get("inactive_file"),
         swap_max=swap_max,
-        swap_current=_swap_current(source, directory, current, pairs),
-        hierarchical_max=None if hierarchical is None else counter_limit(hierarchical),
+        swap_current=_swap_current(source, directory, current, swapped) if swap else swapped,
+        hierarchical_max=None if hierarchical is None else limit_of(hierarchical),
     )
+
+
+def read_slabinfo(source: Source, dirs: Dirs) -> bytes | None:
+    """Read ``memory.kmem.slabinfo``; since Linux 5.9 ("mm: memcg/slab: deprecate memory.kmem.slabinfo") it is empty."""
+    return optional(source, directory_of(dirs, "memory"), "memory.kmem.slabinfo", bytes) or None
 
 
 def write_memory_max(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:
@@ -146,11 +162,10 @@ def _swap_max(source: Source, directory: str, memory: int | UnlimitedType) -> Li
     return None if memsw is None else swap_alone(memsw, memory)
 
 
-def _swap_current(source: Source, directory: str, current: int, stat: Mapping[bytes, bytes]) -> int | None:
+def _swap_current(source: Source, directory: str, current: int, swapped: int | None) -> int | None:
     """Prefer memory.stat when it was read: memory and swap together is read at another moment than memory."""
-    swap = number_of(stat, b"total_swap")
-    if swap is not None:
-        return swap
+    if swapped is not None:
+        return swapped
     memsw = optional(source, directory, "memory.memsw.usage_in_bytes", integer)
     return None if memsw is None else max(0, memsw - current)
 

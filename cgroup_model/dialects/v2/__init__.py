@@ -20,6 +20,7 @@ from cgroup_model.dialects.v2.io import read_io
 from cgroup_model.dialects.v2.memory import (
     read_memory,
     read_memory_level,
+    read_slabinfo,
     write_memory_high,
     write_memory_max,
     write_swap_max,
@@ -43,6 +44,7 @@ __all__ = [
     "read_pressure",
     "read_procs",
     "read_quota",
+    "read_slabinfo",
     "read_subtree_control",
     "read_threads",
     "write_cpuset",

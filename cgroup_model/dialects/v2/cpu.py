@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from cgroup_model.dialects.optional import directory_of, optional, optional_number
-from cgroup_model.dialects.records import Dirs, Quota
+from cgroup_model.dialects.records import NO_QUOTA, Dirs, Quota
 from cgroup_model.parse import ParseError, boolean, flat_keyed, integer, limit, numbers, percent
 from cgroup_model.snapshot import UNLIMITED, Cpu, Throttling, UnlimitedType
 from cgroup_model.source import Source
@@ -56,7 +56,8 @@ def read_cpu(source: Source, dirs: Dirs, *, detail: bool = True) -> Cpu:
 
 def read_quota(source: Source, dirs: Dirs) -> Quota:
     """Read the CFS quota of one level; Missing on the root cgroup and where the cpu controller is off."""
-    return _quota(source.read(directory_of(dirs, "cpu"), "cpu.max"))
+    quota = _quota(source.read(directory_of(dirs, "cpu"), "cpu.max"))
+    return NO_QUOTA if quota.quota_usec is UNLIMITED else quota
 
 
 def write_quota(source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, period_usec: int) -> None:
