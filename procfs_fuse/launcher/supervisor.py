@@ -43,7 +43,7 @@ def wait(pid: int, terminal: Terminal) -> int:
         info = signal.sigwaitinfo(_PASSED_ON | {signal.SIGCHLD})
         if info.si_signo == signal.SIGCHLD:
             continue
-        if info.si_code != _SI_KERNEL:  # a terminal sends to the whole foreground group: the container has it already
+        if info.si_code != _SI_KERNEL or os.getpgid(pid) != os.getpgrp():  # a terminal sends to the whole group
             os.kill(pid, info.si_signo)
         if info.si_signo not in _HARMLESS and not _minds(pid, info.si_signo):
             killed_for = _default_action(pid, info.si_signo, terminal) or killed_for

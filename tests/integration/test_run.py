@@ -397,6 +397,34 @@ def test_interrupt_key_ends_a_plain_command(mounted: CommandLine) -> None:
     os.close(terminal)
 
 
+def test_stop_key_stops_the_container_and_fg_continues_it(mounted: CommandLine) -> None:
+    """Ctrl-Z at a command stops all of it; the caller's shell can continue it, and Ctrl-C still ends it."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve("/bin/bash", ["bash", "--norc", "-i"], {**mounted.environment, "PS1": "% "})  # noqa: S606
+    shell = _Dialogue(terminal)
+    shell.expect(rb"% ")
+    shell.send(f"{' '.join(mounted.words('run', '--name', NAME, '--', 'sleep', '600'))}\n".encode())
+    assert eventually(lambda: shell.foreground() == "sleep")
+    sleeper = int(Path(cgroups_of(NAME)[0], "cgroup.procs").read_text())
+    shell.send(b"\x1a")
+    shell.expect(rb"Stopped")
+    assert state_of(sleeper) == "T"
+    shell.send(b"fg\n")
+    assert eventually(lambda: state_of(sleeper) == "S" and shell.foreground() == "sleep")
+    shell.send(b"\x03")
+    shell.expect(rb"% ")
+    shell.send(b"echo code $?; exit\n")
+    shell.expect(rb"code 130\r\n")
+    os.waitpid(pid, 0)
+    os.close(terminal)
+
+
+def state_of(pid: int) -> str:
+    """One letter, as ``ps`` shows it."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 class _Dialogue:
     """A terminal, seen from the person's side."""
 
@@ -408,8 +436,11 @@ class _Dialogue:
         os.write(self._terminal, data)
 
     def foreground(self) -> str:
-        """Name of the program that leads the foreground group."""
-        return Path(f"/proc/{os.tcgetpgrp(self._terminal)}/comm").read_text().strip()
+        """Name of the program that leads the foreground group; empty when it has just ended."""
+        try:
+            return Path(f"/proc/{os.tcgetpgrp(self._terminal)}/comm").read_text().strip()
+        except FileNotFoundError:
+            return ""
 
     def expect(self, pattern: bytes) -> bytes:
         """Read until a pattern appears; returns all up to its end and forgets it."""
