@@ -11,13 +11,13 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import NamedTuple, Protocol
 
 from cgroup_model.hierarchy import Cgroup
 from cgroup_model.snapshot import Need, Snapshot
 from cgroup_model.source import CgroupGone
-from procfs_fuse.views import View
+from procfs_fuse.views import Tree, View
 
 log = logging.getLogger(__name__)
 
@@ -33,35 +33,50 @@ class Collector(Protocol):
         """The parts that are asked for; raises `CgroupGone`."""
         ...
 
+    def machine(self, needs: Need) -> Snapshot:
+        """The host's files alone."""
+        ...
+
 
 class HostFiles:
     """The machine's own version of every virtual file, through descriptors opened before anything is mounted."""
 
     def __init__(self, views: Iterable[View], *, proc_root: str = "/proc", sys_root: str = "/sys") -> None:
         self._descriptors: dict[str, int] = {}
-        roots = {"proc": proc_root, "sys": sys_root}
+        self._roots = {"proc": proc_root, "sys": sys_root}
         for view in views:
-            top, _, rest = view.PATH.partition("/")
             try:
-                self._descriptors[view.PATH] = os.open(f"{roots[top]}/{rest}", os.O_RDONLY | os.O_CLOEXEC)
+                self._descriptors[view.PATH] = self._open(view)
             except OSError as error:
                 log.info("the host has no %s (%s)", view.PATH, error.strerror)
+
+    def _open(self, view: View) -> int:
+        top, _, rest = view.PATH.partition("/")
+        return os.open(f"{self._roots[top]}/{rest}", os.O_RDONLY | os.O_CLOEXEC)
 
     def read(self, view: View) -> bytes:
         """The whole file, fresh. Raises OSError (ENOENT where this kernel has no such file)."""
         fd = self._descriptors.get(view.PATH)
-        if fd is None:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), view.PATH)
-        chunks = [os.pread(fd, 1 << 16, 0)]
-        while chunks[-1]:
-            chunks.append(os.pread(fd, 1 << 16, sum(map(len, chunks))))
-        return b"".join(chunks)
+        if fd is not None:
+            return _whole(fd)
+        fd = self._open(view)  # one of thousands in a folder, or it came after the start
+        try:
+            return _whole(fd)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Close all descriptors."""
         for fd in self._descriptors.values():
             os.close(fd)
         self._descriptors.clear()
+
+
+def _whole(fd: int) -> bytes:
+    chunks = [os.pread(fd, 1 << 16, 0)]
+    while chunks[-1]:
+        chunks.append(os.pread(fd, 1 << 16, sum(map(len, chunks))))
+    return b"".join(chunks)
 
 
 class _Good(NamedTuple):
@@ -90,12 +105,15 @@ class Contents:
         """What the container is told. Raises OSError ENODEV when it is gone."""
         try:
             snapshot = self._collector.snapshot(cgroup, view.NEEDS)
+            there = view.exists is None or view.exists(snapshot)
             content = view.render(snapshot)
             reasons = view.missing(snapshot)
         except CgroupGone:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
         except Exception as error:  # noqa: BLE001 - whatever happens, a container gets an answer
             return self._fall_back(cgroup, view, f"{type(error).__name__}: {error}", None)
+        if not there:
+            raise _unsupported(view)
         if reasons:
             return self._fall_back(cgroup, view, ", ".join(reasons), content)
         if len(content) <= _LONGEST_REMEMBERED:
@@ -103,9 +121,30 @@ class Contents:
             self._last_good.setdefault((cgroup.path, cgroup.inode), {})[view.PATH] = good
         return content
 
+    def has(self, cgroup: Cgroup, view: View) -> bool:
+        """Tell whether the container is to see this file at all; one that is gone has none that it may lack."""
+        if view.exists is None or view.SECRET:
+            return True
+        try:
+            self.of_container(cgroup, view)
+        except OSError:
+            return False
+        return True
+
+    def key_of(self, cgroup: Cgroup | None, tree: Tree) -> Hashable:
+        """What a folder's files depend on; None: of the machine. Raises OSError ENODEV when the container is gone."""
+        if cgroup is None:
+            return tree.key(self._collector.machine(tree.NEEDS))
+        try:
+            return tree.key(self._collector.snapshot(cgroup, tree.NEEDS))
+        except CgroupGone:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
+
     def unresolved(self, view: View, reason: str) -> bytes:
         """For a caller whose container cannot be told: the host's answer, counted."""
         self._note("?", view, reason)
+        if view.exists is not None:
+            raise _unsupported(view)
         return self._host.read(view)
 
     def keep_only(self, alive: Iterable[tuple[str, int]]) -> None:
@@ -119,6 +158,8 @@ class Contents:
         last = self._last_good.get((cgroup.path, cgroup.inode), {}).get(view.PATH)
         if last is not None and time.monotonic() < last.until:
             return last.content
+        if view.exists is not None:
+            raise _unsupported(view)
         return partial or self._host.read(view)
 
     def _note(self, path: str, view: View, reason: str) -> None:
@@ -129,3 +170,7 @@ class Contents:
                 self._logged.clear()
             self._logged.add(key)
             log.warning("%s for %r: %s; showing the last good value or the host's", view.PATH, path, reason)
+
+
+def _unsupported(view: View) -> OSError:
+    return OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP), view.PATH)

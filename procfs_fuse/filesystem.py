@@ -19,7 +19,7 @@ import os
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -102,19 +102,38 @@ class _FileSystem:
 
     cached: bool
 
-    def __init__(self, layout: Layout, containers: Containers) -> None:
+    def __init__(self, layout: Layout, containers: Containers, contents: Contents) -> None:
+        self._layout = layout
         self._items = layout.items
+        self._contents = contents
         self._containers = containers
         self._started_ns = time.time_ns()
 
-    def _item(self, node: int) -> Item:
+    def _item(self, node: int, pid: int) -> Item:  # noqa: ARG002 - where the answer depends on the caller
         item = self._items.get(node & _INDEX_MASK)
         if item is None:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         return item
 
-    def _view(self, node: int) -> View:
-        view = self._item(node).view
+    def _child(self, parent: int, name: bytes, pid: int) -> Item:
+        child = self._item(parent, pid).children.get(name)
+        if child is None:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return child
+
+    def _children(self, node: int, pid: int) -> Iterator[tuple[bytes, Item]]:
+        """Name and item of everything in a directory that the container has."""
+        cgroup = self._cgroup_of(node, pid)
+        for name, child in self._item(node, pid).children.items():
+            if cgroup is None or child.view is None or self._contents.has(cgroup, child.view):
+                yield name, child
+
+    def _cgroup_of(self, node: int, pid: int) -> Cgroup | None:  # noqa: ARG002 - as above
+        """The container that a node shows; None: the host, or a caller that cannot be told."""
+        return self._containers.of_slot(node >> INDEX_BITS)
+
+    def _view(self, node: int, pid: int) -> View:
+        view = self._item(node, pid).view
         if view is None:
             raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
         return view
@@ -171,8 +190,7 @@ class OpenFileSystem(_FileSystem):
         contents: Contents,
         container_of: Callable[[int], Cgroup | None],
     ) -> None:
-        super().__init__(layout, containers)
-        self._contents = contents
+        super().__init__(layout, containers, contents)
         self._container_of = container_of
         self._handles: dict[int, _Handle] = {}
         self._kept: OrderedDict[int, int] = OrderedDict()  # handle -> bytes kept for it
@@ -190,35 +208,35 @@ class OpenFileSystem(_FileSystem):
             return self._lookup_container(name)
         if parent == ROOT_NODE and name == b"containers":
             return self._containers_directory(CONTAINERS_NODE)
-        child = self._item(parent).children.get(name)
-        if child is None:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        child = self._child(parent, name, pid)
         return self.getattr(parent & ~_INDEX_MASK | child.index, pid)
 
-    def getattr(self, node: int, pid: int) -> Attr:  # noqa: ARG002 - the protocol's
+    def getattr(self, node: int, pid: int) -> Attr:
         """See `transport.FileSystem`."""
         if node == CONTAINERS_NODE:
             return self._containers_directory(node)
-        item = self._item(node)
+        item = self._item(node, pid)
         slot = node >> INDEX_BITS
         if slot != CALLER_SLOT:
             self._containers.of_slot(slot)
+        valid_ns, name_valid_ns = _SECOND_NS, _STATIC_VALID_NS
+        if item.index not in self._items:  # another container, or the same one later, may not have it
+            valid_ns = name_valid_ns = 0 if slot == CALLER_SLOT else _NAME_VALID_NS
         if item.view is None:
-            return self._directory(node, 0o555, self._started_ns)
-        return Attr(node, item.mode, 0, time.time_ns(), _SECOND_NS, _STATIC_VALID_NS)
+            return self._directory(node, 0o555, self._started_ns, attr_valid_ns=valid_ns, entry_valid_ns=name_valid_ns)
+        return Attr(node, item.mode, 0, time.time_ns(), valid_ns, name_valid_ns)
 
     def readlink(self, node: int) -> bytes:
         """There are no links here."""
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), node)
 
-    def readdir(self, node: int, pid: int) -> list[Entry]:  # noqa: ARG002 - the protocol's
+    def readdir(self, node: int, pid: int) -> list[Entry]:
         """See `transport.FileSystem`."""
         if node == CONTAINERS_NODE:
             return self._list_containers()
         base = node & ~_INDEX_MASK
         found = [
-            Entry(name, base | child.index, stat.S_IFMT(child.mode) >> 12)
-            for name, child in self._item(node).children.items()
+            Entry(name, base | child.index, stat.S_IFMT(child.mode) >> 12) for name, child in self._children(node, pid)
         ]
         if node == ROOT_NODE:
             found.append(Entry(b"containers", CONTAINERS_NODE, stat.S_IFDIR >> 12))
@@ -229,6 +247,8 @@ class OpenFileSystem(_FileSystem):
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         handle = self._new_handle(node, pid)
+        if handle.view.exists is not None:
+            self._render(handle)  # EOPNOTSUPP now, as the kernel does it, and not at the first read
         number = self._next_handle
         self._next_handle += 1
         self._handles[number] = handle
@@ -254,8 +274,29 @@ class OpenFileSystem(_FileSystem):
     def settle(self) -> None:
         """Nothing is left for later here."""
 
+    def _item(self, node: int, pid: int) -> Item:
+        item = self._items.get(node & _INDEX_MASK)
+        if item is not None and item.tree is None:
+            return item
+        cgroup = self._cgroup_of(node, pid)
+        for tree in self._layout.trees if item is None or item.tree is None else (item.tree,):
+            grown = self._layout.grown(tree, self._contents.key_of(cgroup, tree)).get(node & _INDEX_MASK)
+            if grown is not None:
+                return grown
+        if item is not None:
+            return item  # a machine without that folder
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def _cgroup_of(self, node: int, pid: int) -> Cgroup | None:
+        if node >> INDEX_BITS != CALLER_SLOT:
+            return super()._cgroup_of(node, pid)
+        try:
+            return self._container_of(pid)
+        except (NoSuchTask, CgroupGone):
+            return None
+
     def _new_handle(self, node: int, pid: int) -> _Handle:
-        view, slot = self._view(node), node >> INDEX_BITS
+        view, slot = self._view(node, pid), node >> INDEX_BITS
         if slot != CALLER_SLOT:
             return _Handle(view, self._containers.of_slot(slot))
         try:
@@ -302,8 +343,7 @@ class CachedFileSystem(_FileSystem):
     def __init__(
         self, layout: Layout, containers: Containers, contents: Contents, *, open_mountpoint: str, ttl_ns: int
     ) -> None:
-        super().__init__(layout, containers)
-        self._contents = contents
+        super().__init__(layout, containers, contents)
         self._ttl_ns = ttl_ns
         self._links_to = open_mountpoint.rstrip("/")
         self._generations: dict[int, _Generation] = {}
@@ -313,20 +353,18 @@ class CachedFileSystem(_FileSystem):
         """See `transport.FileSystem`."""
         if parent == ROOT_NODE:
             return self._lookup_container(name)
-        child = self._item(parent).children.get(name)
-        if child is None:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        child = self._child(parent, name, pid)
         return self.getattr(parent & ~_INDEX_MASK | child.index, pid)
 
-    def getattr(self, node: int, pid: int) -> Attr:  # noqa: ARG002 - the protocol's
+    def getattr(self, node: int, pid: int) -> Attr:
         """See `transport.FileSystem`. For a file past its TTL: new content under a new mtime."""
         if node == ROOT_NODE:
             return self._containers_directory(node)
-        item = self._item(node)
-        if item.view is None:
+        item = self._item(node, pid)
+        if item.view is None and item.tree is None:
             self._containers.of_slot(node >> INDEX_BITS)
             return self._directory(node, 0o555, self._started_ns)
-        if not item.view.CACHEABLE:
+        if item.view is None or not item.view.CACHEABLE:
             length = len(self.readlink(node))
             return Attr(node, stat.S_IFLNK | 0o777, length, self._started_ns, _STATIC_VALID_NS, _STATIC_VALID_NS)
         generation = self._announce(node, item.view)
@@ -334,20 +372,18 @@ class CachedFileSystem(_FileSystem):
 
     def readlink(self, node: int) -> bytes:
         """The same file on the open file system."""
-        item = self._item(node)
-        if item.view is None or item.view.CACHEABLE:
+        item = self._item(node, 0)
+        if item.tree is None and (item.view is None or item.view.CACHEABLE):
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         key = escape_path(self._containers.of_slot(node >> INDEX_BITS).path)
         return os.fsencode(f"{self._links_to}/containers/{key}/{item.path}")
 
-    def readdir(self, node: int, pid: int) -> list[Entry]:  # noqa: ARG002 - the protocol's
+    def readdir(self, node: int, pid: int) -> list[Entry]:
         """See `transport.FileSystem`."""
         if node == ROOT_NODE:
             return self._list_containers()
         base = node & ~_INDEX_MASK
-        found = [
-            Entry(name, base | child.index, _kind(child) >> 12) for name, child in self._item(node).children.items()
-        ]
+        found = [Entry(name, base | child.index, _kind(child) >> 12) for name, child in self._children(node, pid)]
         return sorted(found, key=lambda entry: entry.ino)
 
     def open(self, node: int, flags: int, pid: int) -> int:  # noqa: ARG002 - the protocol's
@@ -356,7 +392,7 @@ class CachedFileSystem(_FileSystem):
 
     def read(self, node: int, fh: int, offset: int, size: int, pid: int) -> bytes:  # noqa: ARG002 - the protocol's
         """The bytes that the last GETATTR announced."""
-        generation = self._generations.get(node) or self._announce(node, self._view(node))
+        generation = self._generations.get(node) or self._announce(node, self._view(node, pid))
         self.settle()
         if generation.content is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
@@ -407,5 +443,5 @@ class CachedFileSystem(_FileSystem):
 
 def _kind(item: Item) -> int:
     if item.view is None:
-        return stat.S_IFDIR
+        return stat.S_IFDIR if item.tree is None else stat.S_IFLNK
     return stat.S_IFREG if item.view.CACHEABLE else stat.S_IFLNK

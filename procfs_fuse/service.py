@@ -31,7 +31,7 @@ from procfs_fuse.layout import Layout
 from procfs_fuse.transport import mounting
 from procfs_fuse.transport.kernel import Connection
 from procfs_fuse.transport.loop import Loop
-from procfs_fuse.views import VIEWS
+from procfs_fuse.views import TREES, VIEWS
 
 _UPKEEP_SECONDS = 10.0
 _INIT_SECONDS = 5.0
@@ -73,7 +73,7 @@ class Service:
         self._host_files = HostFiles(views, proc_root=proc_root, sys_root=sys_root)
         self.contents = Contents(self.collector, self._host_files)
         self._containers = Containers(self.tree, SlotTable())
-        layout = Layout(views)
+        layout = Layout(views, TREES.values())
         callers = Callers(self.tree, self._proc, container_path)
         self._open = OpenFileSystem(layout, self._containers, self.contents, callers.container_of)
         self._cached = CachedFileSystem(

@@ -6,12 +6,14 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cgroup_model.snapshot import (
     UNLIMITED,
     Cpu,
+    Cpuset,
     CpuTime,
     CpuTimes,
     Host,
@@ -23,8 +25,13 @@ from cgroup_model.snapshot import (
     MemoryBounds,
     MemoryStat,
     Pids,
+    Policy,
+    Pressure,
+    PressureLine,
+    PressureResource,
     ShownCpus,
     Snapshot,
+    SysFiles,
     Tasks,
 )
 
@@ -35,8 +42,62 @@ SECOND = 1_000_000  # microseconds
 
 def two_cpus() -> Host:
     """Return a virtual machine of 24 GB with two CPUs and no swap."""
-    files = {path.name: path.read_bytes() for path in (TESTS / "fixtures" / "hosts" / "two-cpus").iterdir()}
-    return Host(**files, online_cpus=(0, 1), pid_max=32768, threads_max=192_718)
+    files: dict[str, Any] = {
+        path.name: path.read_bytes() for path in (TESTS / "fixtures" / "hosts" / "two-cpus").iterdir()
+    }
+    return Host(
+        **files,
+        cpu_files=SysFiles(_cpu_files(2)),
+        node_files=SysFiles(_node_files(files["meminfo"], (0, 1))),
+        online_cpus=(0, 1),
+        pid_max=32768,
+        threads_max=192_718,
+    )
+
+
+def _cpu_files(count: int) -> dict[str, bytes]:
+    """Return the files of a machine of sockets with 64 threads, two to a core, and a clock that changes."""
+    found = {"kernel_max": b"8191\n", "offline": b"200-255\n", "isolated": b"7\n", "smt/active": b"1\n"}
+    found |= {"vulnerabilities/meltdown": b"Not affected\n", "smt/control": b"on\n", "uevent": b""}
+    for cpu in range(count):
+        core, socket = cpu // 2 * 2, cpu // 64 * 64
+        for name, value in {
+            "topology/core_id": b"%d" % (core // 2),
+            "topology/physical_package_id": b"%d" % (cpu // 64),
+            "topology/thread_siblings": b"ffff,ffffffff",
+            "topology/thread_siblings_list": b"%d-%d" % (core, core + 1),
+            "topology/core_siblings": b"ffff,ffffffff",
+            "topology/core_siblings_list": b"%d-%d" % (socket, socket + 63),
+            "cache/index0/level": b"1",
+            "cache/index0/size": b"32K",
+            "cache/index0/shared_cpu_list": b"%d-%d" % (core, core + 1),
+            "cache/index0/shared_cpu_map": b"3",
+            "cache/index3/size": b"32768K",
+            "cache/index3/shared_cpu_list": b"%d-%d" % (socket, socket + 63),
+            "cpufreq/cpuinfo_max_freq": b"3500000",
+            "cpufreq/scaling_cur_freq": b"1234567",
+            "cpufreq/affected_cpus": b"%d" % cpu,
+        }.items():
+            found[f"cpu{cpu}/{name}"] = value + b"\n"
+    return found
+
+
+def _node_files(meminfo: bytes, *cpus: tuple[int, ...]) -> dict[str, bytes]:
+    """Return the files of nodes with these CPUs and memory in equal parts."""
+    last = len(cpus) - 1
+    nodes = b"0\n" if last == 0 else b"0-%d\n" % last
+    found = dict.fromkeys(("online", "possible", "has_cpu", "has_memory"), nodes)
+    lines = [line for line in meminfo.splitlines(keepends=True) if not line.startswith((b"Vm", b"Commit", b"Direct"))]
+    for node, own in enumerate(cpus):
+        text = b"".join(b"Node %d %s" % (node, line) for line in lines)
+        found[f"node{node}/meminfo"] = text + b"Node %d MemUsed:  1 kB\nNode %d FilePages: 1 kB\n" % (node, node)
+        found[f"node{node}/cpulist"] = b"%d-%d\n" % (own[0], own[-1])
+        found[f"node{node}/cpumap"] = b"3\n"
+        found[f"node{node}/distance"] = (
+            b" ".join(b"10" if other == node else b"21" for other in range(last + 1)) + b"\n"
+        )
+        found[f"node{node}/numastat"] = b"numa_hit 5\nnuma_miss 7\n"
+    return found
 
 
 def with_swap(host: Host) -> Host:
@@ -64,6 +125,8 @@ def many_cpus(count: int) -> Host:
         meminfo=re.sub(rb"(Mem\w+: +)(\d+)", lambda match: match[1][:-2] + b"10" + match[2], host.meminfo),
         cpuinfo=b"".join(stanzas),
         stat=total + b"".join(lines) + b"intr 132431 0 7\nctxt 277392\nbtime 1795239650\nprocesses 5690\n",
+        cpu_files=SysFiles(_cpu_files(count)),
+        node_files=SysFiles(_node_files(host.meminfo, tuple(range(count // 2)), tuple(range(count // 2, count)))),
         online_cpus=tuple(range(count)),
     )
 
@@ -100,6 +163,12 @@ def _v2_stat() -> MemoryStat:
     )
 
 
+def _stalls(total_usec: int) -> PressureResource:
+    line = PressureLine(avg10=0.5, avg60=0.12, avg300=0.05, total_usec=total_usec)
+    text = b"avg10=0.50 avg60=0.12 avg300=0.05 total=%d" % total_usec
+    return PressureResource(some=line, full=line, raw=b"some %s\nfull %s\n" % (text, text))
+
+
 def v2_limited() -> Snapshot:
     """Return a container of 256 MiB, one CPU and 100 tasks, every part known."""
     return Snapshot(
@@ -124,6 +193,7 @@ def v2_limited() -> Snapshot:
         cpu_times=CpuTimes(cpus=(CpuTime(user=2 * SECOND, system=SECOND, idle=9_500_000),)),
         io=Io(devices=(IoDevice(254, 0, rbytes=4096, wbytes=1 << 20, rios=1, wios=17, dbytes=512, dios=1),)),
         pids=Pids(current=5, max=100, effective_max=100),
+        pressure=Pressure(cpu=_stalls(1500), memory=_stalls(20), io=_stalls(0)),
         tasks=Tasks(running=1, uninterruptible=1, total=5, processes=3, last_pid=41, highest_pid=41, forks=40),
         load=Load(1.0, 0.25, 0.05),
     )
@@ -148,7 +218,8 @@ def v1_limited() -> Snapshot:
     bounds = MemoryBounds(max=256 * MIB, free=144 * MIB, available=176 * MIB, available_working_set=164 * MIB)
     memory = Memory(current=112 * MIB, max=256 * MIB, kernel_current=12 * MIB, swappiness=60, stat=stat)
     io = Io(devices=(IoDevice(254, 0, rbytes=4096, wbytes=1 << 20, rios=1, wios=17),))
-    return replace(v2_limited(), memory=memory, memory_bounds=bounds, io=io)
+    slabs = b"slabinfo - version: 2.1\ndentry 21 42 192 21 1 : tunables 0 0 0 : slabdata 2 2 0\n"
+    return replace(v2_limited(), memory=memory, memory_bounds=bounds, io=io, pressure=None, slabinfo=slabs)
 
 
 def v2_swap() -> Snapshot:
@@ -199,6 +270,35 @@ def no_memory_controller() -> Snapshot:
     return replace(v2_limited(), memory=None, memory_bounds=None, cpu_times=None, io=None, pids=None, load=None)
 
 
+def half_quota() -> Snapshot:
+    """Return a container of half a CPU on a machine of 128."""
+    return _with_quota(0.5, 1)
+
+
+def one_and_a_half_quota() -> Snapshot:
+    """Return a container of one and a half CPUs on a machine of 128."""
+    return _with_quota(1.5, 2)
+
+
+def cpuset_view() -> Snapshot:
+    """Return a container of one and a half CPUs that is shown its whole cpuset, CPUs 62 to 65 of 128 and node 1."""
+    cpus = ShownCpus(physical=(62, 63, 64, 65), usable=(62, 63, 64, 65), quota_cpus=1.5)
+    times = tuple(CpuTime(user=SECOND * number) for number in range(4))
+    return replace(
+        _with_quota(1.5, 2),
+        policy=Policy(cpu_view="cpuset"),
+        cpus=cpus,
+        cpu_times=CpuTimes(cpus=times),
+        cpuset=Cpuset(cpus_effective=cpus.usable, mems_effective=(1,)),
+    )
+
+
+def _with_quota(quota_cpus: float, count: int) -> Snapshot:
+    cpus = ShownCpus(physical=tuple(range(count)), usable=tuple(range(128)), quota_cpus=quota_cpus)
+    times = CpuTimes(cpus=tuple(CpuTime(user=SECOND, idle=2 * SECOND) for _ in range(count)))
+    return replace(v2_limited(), host=many_cpus(128), cpus=cpus, cpu_times=times)
+
+
 SCENES: dict[str, Callable[[], Snapshot]] = {
     "v1-limited": v1_limited,
     "v2-limited": v2_limited,
@@ -206,6 +306,9 @@ SCENES: dict[str, Callable[[], Snapshot]] = {
     "unlimited": unlimited,
     "fractional-quota": fractional_quota,
     "no-memory-controller": no_memory_controller,
+    "half-quota": half_quota,
+    "one-and-a-half-quota": one_and_a_half_quota,
+    "cpuset-view": cpuset_view,
 }
 
 

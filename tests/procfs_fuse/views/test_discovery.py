@@ -10,7 +10,7 @@ import pytest
 
 import procfs_fuse.views
 from cgroup_model.snapshot import Host, Need, Snapshot
-from procfs_fuse.views import VIEWS, View, by_path, view_of
+from procfs_fuse.views import TREES, VIEWS, View, by_path, view_of
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "files.md"
 
@@ -24,7 +24,7 @@ def test_every_module_is_a_view() -> None:
     """Whoever writes a module has written a file: nothing else is to be edited."""
     folder = Path(procfs_fuse.views.__path__[0])
     modules = [path for path in folder.glob("*.py") if not path.name.startswith("_")]
-    assert len(VIEWS) == len(modules) > 0
+    assert len(VIEWS) + len(TREES) == len(modules) > 0
     assert all(path == view.PATH for path, view in VIEWS.items())
 
 
@@ -74,7 +74,7 @@ def test_only_a_file_of_fixed_length_is_cacheable() -> None:
     assert [path for path, view in VIEWS.items() if view.CACHEABLE] == ["proc/meminfo"]
 
 
-@pytest.mark.parametrize("path", VIEWS)
+@pytest.mark.parametrize("path", [*VIEWS, *TREES])
 def test_every_file_is_documented(path: str) -> None:
     """docs/files.md has a heading for each file."""
     headings = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
