@@ -38,6 +38,7 @@ class _Life:
     """Everything remembered about one container."""
 
     started: float | None = None  # CLOCK_BOOTTIME, seconds
+    boot_offset: float | None = None  # of its time namespace, seconds
     clock: CpuClock = field(default_factory=CpuClock)
     load: LoadAverage = field(default_factory=LoadAverage)
     tasks: Tasks | None = None
@@ -73,6 +74,14 @@ class History:
         """Seconds since the container's first process started; None while it has none."""
         started = self._started(self._life(cgroup), cgroup)
         return None if started is None else max(0.0, self._boottime() - started)
+
+    def boot_offset(self, cgroup: Cgroup) -> float:
+        """How far the container's boot clock is ahead of the machine's, seconds; 0 while that is unknown."""
+        life = self._life(cgroup)
+        if life.boot_offset is None:
+            for pid in self.members(cgroup).processes[:1]:
+                life.boot_offset = self._proc.boot_offset_seconds(pid)
+        return life.boot_offset or 0.0
 
     def cpu_times(self, cgroup: Cgroup, cpu: Cpu | None, shown: ShownCpus) -> CpuTimes | None:
         """The container's CPU accounts, brought up to now."""

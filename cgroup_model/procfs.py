@@ -52,6 +52,7 @@ class Proc:
         self.ticks_per_second = os.sysconf("SC_CLK_TCK")
         self.own_pid_namespace = self.namespace("self", "pid")
         self.own_cgroup_namespace = self.namespace("self", "cgroup")
+        self.own_time_namespace = self.namespace("self", "time")
 
     def close(self) -> None:
         """Close the descriptor; the object is of no use afterwards."""
@@ -101,6 +102,19 @@ class Proc:
             if line.startswith(b"NSpid:"):
                 return tuple(map(int, line.split()[1:]))
         return (pid,)
+
+    def boot_offset_seconds(self, pid: int) -> float:
+        """How far the boot clock that a process sees is ahead of ours (time_namespaces(7)); mostly behind, so < 0.
+
+        The kernel moves uptime, start times and ``btime`` by it. 0 in our time namespace and before Linux 5.6.
+        """
+        if self.namespace(pid, "time") in (None, self.own_time_namespace):
+            return 0.0
+        for line in self.read(f"{pid}/timens_offsets").splitlines():
+            clock, seconds, nanoseconds = line.split()
+            if clock in (b"boottime", b"7"):
+                return int(seconds) + int(nanoseconds) / 1e9
+        return 0.0
 
     def open_pid_namespace(self, pid: int) -> PidNamespace:
         """The pid namespace of a task. Raises `NoSuchTask`."""

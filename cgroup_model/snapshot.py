@@ -473,7 +473,7 @@ class Snapshot:
     policy: Policy = Policy()
     taken_at: float = 0.0  # CLOCK_BOOTTIME, seconds
     age_seconds: float | None = None
-    boot_offset_seconds: float = 0.0  # of the container's time namespace: its boot clock minus the machine's
+    boot_offset_seconds: float | None = None  # of the container's time namespace: its boot clock minus the machine's
     memory: Memory | None = None
     memory_bounds: MemoryBounds | None = None
     cpu: Cpu | None = None

@@ -134,7 +134,7 @@ class Collector:
             taken_at=taken_at,
             age_seconds=look.attempt("age", history.age, cgroup) if history and wanted & _AGE else None,
             boot_offset_seconds=(
-                look.attempt("age", history.boot_offset, cgroup) or 0.0 if history and wanted & _CPU_TIMES else 0.0
+                look.attempt("age", history.boot_offset, cgroup) if history and wanted & _CPU_TIMES else None
             ),
             memory=memory,
             memory_bounds=look.memory_bounds(memory, detail=detail) if wanted & _MEMORY else None,

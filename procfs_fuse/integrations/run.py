@@ -21,7 +21,7 @@ from cgroup_model.mounts import Mounts, OutOfSight, discover_mounts
 from cgscope.errors import Failure
 from procfs_fuse import bindings, syscalls
 from procfs_fuse.instances import Registry
-from procfs_fuse.launcher import cgroups, child, supervisor
+from procfs_fuse.launcher import cgroups, child, clocks, supervisor
 from procfs_fuse.launcher.container import PARENT_CGROUP, Container, new_id
 from procfs_fuse.launcher.janitor import Janitor
 from procfs_fuse.launcher.lease import Lease, acquire
@@ -107,6 +107,7 @@ class _Launch:
     def run(self) -> int:
         ours, theirs = socket.socketpair()
         syscalls.unshare(syscalls.CLONE_NEWPID)  # for children: the next one is pid 1 of the new namespace
+        clocks.start_at_zero()
         mask = supervisor.block()
         pid = os.fork()
         if pid == 0:

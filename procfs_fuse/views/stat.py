@@ -28,6 +28,7 @@ from procfs_fuse.views._cpu_time import CpuLines, Ticks, column_sums, cpu_lines
 PATH = "proc/stat"
 NEEDS = Need.CPU_TIMES | Need.CPUS | Need.TASKS | Need.HOST_STAT
 
+_BOOT = re.compile(rb"^btime (\d{1,12})$", re.MULTILINE)
 _CPU = re.compile(rb"^cpu(\d+) ([\d ]+)$", re.MULTILINE)
 
 
@@ -40,7 +41,9 @@ def render(snapshot: Snapshot) -> bytes:
     """Return the file; CPU times, if unknown, are the machine's of the shown CPUs."""
     host = snapshot.host.stat or b""
     lines = _lines_of(snapshot, host)
-    known = {} if snapshot.tasks is None else _task_lines(snapshot.tasks)
+    known = _boot_line(snapshot, host)
+    if snapshot.tasks is not None:
+        known |= _task_lines(snapshot.tasks)
     if lines is None:
         return b"".join(_others(host, known, skip_cpus=False))
     cpus = [_line(b"cpu ", lines.total)]
@@ -60,6 +63,14 @@ def _lines_of(snapshot: Snapshot, host: bytes) -> CpuLines | None:
 
 def _line(label: bytes, ticks: Ticks) -> bytes:
     return b"%s %s\n" % (label, b" ".join([b"%d" % value for value in ticks]))
+
+
+def _boot_line(snapshot: Snapshot, host: bytes) -> dict[bytes, int]:
+    """Move btime with the container's time namespace, as the kernel does: start times are counted from there."""
+    found = _BOOT.search(host)
+    if found is None or not snapshot.boot_offset_seconds:
+        return {}
+    return {b"btime": int(found[1]) + round(-snapshot.boot_offset_seconds)}
 
 
 def _task_lines(tasks: Tasks) -> dict[bytes, int]:

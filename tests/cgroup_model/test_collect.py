@@ -451,6 +451,10 @@ class Remembered:
         self.asked.append(("age", cgroup.path))
         return 7.0
 
+    def boot_offset(self, cgroup: Cgroup) -> float:
+        """Give a fixed offset."""
+        return -5.0
+
     def tasks(self, cgroup: Cgroup) -> Tasks | None:
         """Fail as reading a process that ended does."""
         self.asked.append(("tasks", cgroup.path))

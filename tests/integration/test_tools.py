@@ -326,14 +326,18 @@ def test_uptime_and_w(container: Container, burning: Container, tool: FindTool) 
     assert abs(now - age - since) <= 3
 
 
-def test_uptime_is_the_age_of_the_first_process(container: Container) -> None:
+def test_uptime_is_the_age_of_the_first_process(container: Container, control: ControlFiles) -> None:
     """/proc/uptime counts from the start of the container's pid 1, and says how long its CPUs were idle."""
     with open("/proc/uptime", encoding="ascii") as file:
         before = float(file.read().split()[0])
     age, idle = map(float, container.sh("cat /proc/uptime").split())
     with open("/proc/uptime", encoding="ascii") as file:
         after = float(file.read().split()[0])
-    started = int(container.sh("cat /proc/1/stat").rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    starts = [
+        int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        for pid in control.file("pids", "cgroup.procs", "cgroup.procs").read_text().split()
+    ]
+    started = min(starts) / os.sysconf("SC_CLK_TCK")
     assert before - started - 0.03 <= age <= after - started + 0.03
     assert 0 <= idle <= age
 
@@ -350,6 +354,16 @@ def test_ps(container: Container, tool: FindTool) -> None:
         assert abs(float(row[3]) - share) <= 0.11
         started = time.mktime(time.strptime(" ".join(row[4:9]), "%a %b %d %H:%M:%S %Y"))
         assert time.time() - 3600 < started <= time.time() + 2
+
+
+def test_ps_counts_from_the_containers_start(burning: Container, mounts: Mounts, tool: FindTool) -> None:
+    """Elapsed time is no more than the container's age, and a process that burns its CPU has used most of it."""
+    rows = [line.split() for line in burning.tool(tool("ps"), "-eo pid,etimes,cputimes").splitlines()[1:]]
+    age = float(burning.sh("cut -d' ' -f1 /proc/uptime"))
+    used = ControlFiles(mounts, burning.path).cpu_seconds
+    assert all(0 <= int(elapsed) <= age + 1 for _, elapsed, _ in rows)
+    assert int(rows[0][1]) >= age - 2
+    assert sum(int(spent) for *_, spent in rows) <= used + 1
 
 
 def test_lscpu(container: Container, tool: FindTool) -> None:
@@ -408,7 +422,7 @@ def test_python_and_psutil(container: Container, control: ControlFiles) -> None:
     age = float(container.sh("cat /proc/uptime").split()[0])
     assert len(shown["each"]) == 1
     assert 0 < shown["times"] <= shown["each"][0] + 0.1 <= age + 0.2  # read one after the other; 10 fields, rounded
-    assert abs(time.time() - float(Path("/proc/uptime").read_text().split()[0]) - shown["boot"]) <= 3
+    assert abs(time.time() - age - shown["boot"]) <= 3
     assert 1 in shown["pids"]
     assert len(shown["pids"]) < 10
     assert len(shown["load"]) == 3

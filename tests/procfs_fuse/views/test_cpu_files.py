@@ -134,6 +134,14 @@ def test_stat_keeps_what_only_the_machine_counts(limited: Snapshot) -> None:
     assert lines["softirq"].split() == [host["softirq"].split()[0]] + [b"0"] * 10
 
 
+def test_btime_moves_with_the_time_namespace(limited: Snapshot) -> None:
+    """Where the container's boot clock is behind the machine's, the boot was that much later, to the nearest second."""
+    moved = replace(limited, boot_offset_seconds=-1000.6)
+    assert limited.host.stat is not None
+    before = int(other_lines(limited.host.stat)["btime"])
+    assert int(other_lines(VIEWS["proc/stat"].render(moved))["btime"]) == before + 1001
+
+
 def test_stat_counts_the_containers_tasks(limited: Snapshot) -> None:
     """Forks and states are the container's, and whoever reads runs."""
     sleeping = Tasks(running=0, uninterruptible=2, total=5, processes=3, forks=77)
