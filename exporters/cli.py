@@ -10,11 +10,11 @@ from collections.abc import Sequence
 
 from cgroup_model.mounts import OutOfSight
 from cgscope.errors import Failure, guarded
+from cgscope.yamlfile import ConfigError
 from exporters.encoder import encode
 from exporters.options import Options, options, parser
 from exporters.setup import Exporter
 from exporters.web_config import WebConfigFile
-from exporters.yamlfile import ConfigError
 
 PROGRAM = "cgroup-exporter"
 

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from cgscope.arguments import Parser, value
 from cgscope.suggest import did_you_mean
+from cgscope.yamlfile import ConfigError, Value, load
 from exporters.families import FAMILIES
 from exporters.setup import Settings
-from exporters.yamlfile import ConfigError, Value, load
 
 DEFAULT_ADDRESS: Final = "127.0.0.1:9753"
 _COLLECTOR: Final = "collector."

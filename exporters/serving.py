@@ -12,6 +12,7 @@ from aiohttp import web
 
 from cgroup_model.mounts import OutOfSight
 from cgscope.errors import Failure, explain
+from cgscope.yamlfile import ConfigError
 from exporters.collector import Scraper
 from exporters.listener import Bounds, Listener
 from exporters.options import Options, split_address
@@ -19,7 +20,6 @@ from exporters.pages import Pages
 from exporters.server import Server, Site
 from exporters.setup import Exporter
 from exporters.web_config import WebConfigFile
-from exporters.yamlfile import ConfigError
 
 _GRACE_SECONDS = 5.0
 

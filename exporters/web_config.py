@@ -20,7 +20,7 @@ from typing import Any, Final
 import bcrypt
 
 from cgscope.suggest import did_you_mean
-from exporters.yamlfile import ConfigError, Value, load
+from cgscope.yamlfile import ConfigError, Value, load
 
 _VERSIONS: Final = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 _AUTH: Final = {

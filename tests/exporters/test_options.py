@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cgscope.errors import UsageError
+from cgscope.yamlfile import ConfigError
 from exporters.cli import main
 from exporters.options import Options, options, parser, split_address
-from exporters.yamlfile import ConfigError
 
 
 def parsed(*words: str) -> Options:

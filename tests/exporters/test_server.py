@@ -15,13 +15,13 @@ import bcrypt
 import pytest
 
 from cgroup_model.snapshot import Need
+from cgscope.yamlfile import ConfigError
 from exporters.families import FAMILIES
 from exporters.listener import Bounds
 from exporters.metric import Family
 from exporters.options import Options
 from exporters.serving import Service
 from exporters.sheet import Sheet
-from exporters.yamlfile import ConfigError
 from tests.exporters.scenes import SCENES, settings
 
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()

@@ -9,8 +9,8 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from cgscope.yamlfile import ConfigError
 from exporters.web_config import WebConfigFile, read
-from exporters.yamlfile import ConfigError
 
 # Cost 4, the least: these tests are about what is checked, not about how long it takes.
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
