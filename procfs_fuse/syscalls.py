@@ -54,7 +54,7 @@ def _prctl(option: int, argument: ctypes.c_ulong | ctypes.c_char_p) -> None:
 
 
 def mount(source: str, target: str, filesystem: str = "", flags: int = 0, data: str = "") -> None:
-    """Call mount(2); empty texts are passed as NULL. The error names ``target``."""
+    """Mount or remount (mount(2)); empty texts are passed as NULL. The error names ``target``."""
     texts = [os.fsencode(text) or None for text in (source, target, filesystem, data)]
     _check(_libc.mount(*texts[:3], ctypes.c_ulong(flags), texts[3]), target)
 
