@@ -68,7 +68,12 @@ def identity(path: str, engine: str = "", name: str | None = None, **more: Any) 
 
 
 def entry(
-    path: str, who: Identity | None = None, *, cores: float | None = 0.5, memory: int = 200, **more: Any
+    path: str,
+    who: Identity | None = None,
+    *,
+    cores: float | None = 0.5,
+    memory: int = 200,
+    **more: Any,  # noqa: ANN401 - as `snapshot`
 ) -> Entry:
     """Return a cgroup with everything known; ``memory`` in MiB, ``limit``, ``origin`` and others as in `snapshot`."""
     given = snapshot(path, memory, **more)
