@@ -90,6 +90,8 @@ class Source:
         self._absent: dict[str, dict[str, float]] = {}
         self._listed: dict[str, tuple[float, tuple[str, ...]]] = {}
         self._count = 0
+        self.opened = 0
+        """How many descriptors were opened so far: while it stays the same, all that is read was open before."""
         self._lock = threading.Lock()
         # A shorter read than this is the whole file (see _read_rest).
         self._whole = min(FIRST_READ, os.sysconf("SC_PAGE_SIZE")) - LONGEST_RECORD
@@ -177,6 +179,7 @@ class Source:
         if absent is not None and name in absent and self._clock() - absent[name] < self._absent_seconds:
             raise Missing(name)
         descriptor = self._open(directory, name)
+        self.opened += 1
         keep = False
         try:
             data = os.pread(descriptor, FIRST_READ, 0)

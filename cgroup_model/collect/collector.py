@@ -31,6 +31,8 @@ _AGE: Final = Need.AGE.value
 _TASKS: Final = Need.TASKS.value
 _LOAD: Final = Need.LOAD.value
 
+_MOST_REMEMBERED: Final = 16384  # cgroups
+
 
 class History(Protocol):
     """Answers that need more than one look: what accumulates, and what is counted over processes."""
@@ -77,7 +79,13 @@ class Collector:
         self._host = host
         self._history = history
         self._clock = clock
+        self._alive_when: dict[Cgroup, int] = {}  # -> how many descriptors the source had opened when it was seen
         self._kit = Kit.of(tree.mounts, source, policy or Policy(), self.problems)
+
+    @property
+    def policy(self) -> Policy:
+        """What the operator chose to show."""
+        return self._kit.policy
 
     def snapshot(self, cgroup: Cgroup, needs: Need) -> Snapshot:
         """Read what ``needs`` asks for, each file once; raises `CgroupGone`."""
@@ -104,7 +112,8 @@ class Collector:
         """Take a snapshot of this very cgroup, whatever was removed and made again under its path.
 
         Kept descriptors may be of a predecessor, and files may be a successor's. A cgroup that is alive afterwards
-        was alive all the time, so everything that was opened meanwhile was its own.
+        was alive all the time, so everything that was opened meanwhile was its own. And if nothing was opened since
+        it was last seen alive, what could be read was open then, so it is its own and it lives: no need to look.
         """
         try:
             snapshot = self._snapshot(cgroup, wanted, host, levels)
@@ -113,9 +122,16 @@ class Collector:
             if not self._tree.is_alive(cgroup):
                 raise
             snapshot = self._snapshot(cgroup, wanted, host, levels)
+        opened = self._kit.source.opened
+        if self._alive_when.get(cgroup) == opened and (snapshot.memory is not None or snapshot.cpu is not None):
+            return snapshot
         if not self._tree.is_alive(cgroup):
             self._tree.forget(cgroup.path)
+            self._alive_when.pop(cgroup, None)
             raise CgroupGone(self._tree.layout(cgroup).home)
+        if len(self._alive_when) >= _MOST_REMEMBERED:
+            self._alive_when.clear()
+        self._alive_when[cgroup] = opened
         return snapshot
 
     def _snapshot(self, cgroup: Cgroup, wanted: int, host: Host, levels: LevelCache) -> Snapshot:

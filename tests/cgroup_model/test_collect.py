@@ -181,6 +181,39 @@ def test_a_machine_without_swap_or_huge_pages_is_not_asked_for_its_parts(
     assert (detailed.memory_bounds.swap_max, detailed.memory_bounds.swap_free) == (100, 93)
 
 
+def test_a_cgroup_is_looked_for_only_after_something_was_opened(
+    root: Path, host: HostFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Descriptors that were open when the cgroup was seen are its own; what was opened since needs a look."""
+    make_cgroup(root / "a")
+    make_cgroup(root / "b")
+    with Source(budget=100) as source:
+        world = World(Mounts((Hierarchy(2, str(root), "/", V2),)), source, host)
+        looked: list[str] = []
+        original = world.tree.is_alive
+
+        def spy(cgroup: Cgroup) -> bool:
+            looked.append(cgroup.path)
+            return original(cgroup)
+
+        monkeypatch.setattr(world.tree, "is_alive", spy)
+        for path in ("/a", "/a", "/b", "/a", "/a"):
+            world.collector.snapshot(world[path], Need.MEMORY)
+        assert looked == ["/a", "/b", "/a"]
+
+
+def test_nothing_that_was_read_is_no_proof_of_life(root: Path, host: HostFiles) -> None:
+    """A cgroup without any files of its own is looked for each time."""
+    (root / "a").mkdir(parents=True)
+    with Source(budget=100) as source:
+        world = World(Mounts((Hierarchy(2, str(root), "/", V2),)), source, host)
+        cgroup = world["/a"]
+        assert world.collector.snapshot(cgroup, Need.MEMORY).memory is None
+        (root / "a").rmdir()
+        with pytest.raises(CgroupGone):
+            world.collector.snapshot(cgroup, Need.MEMORY)
+
+
 def test_each_file_is_read_once(root: Path, source: Source, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot of everything does not read the same file twice, so that its parts agree with one another."""
     make_cgroup(root, memory_max="9000\n")

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from functools import cache
 
 from cgroup_model.dialects.optional import directory_of, optional
 from cgroup_model.dialects.records import NO_QUOTA, Dirs, Quota
-from cgroup_model.parse import ParseError, boolean, flat_keyed, integer, number_of, percent, signed
+from cgroup_model.parse import FlatNumbers, ParseError, boolean, flat_keyed, integer, number_of, percent, signed
 from cgroup_model.snapshot import UNLIMITED, Cpu, Throttling, UnlimitedType
 from cgroup_model.source import Missing, Source
 
@@ -26,6 +27,8 @@ USEC_PER_SECOND = 1_000_000
 NSEC_PER_USEC = 1000
 
 _NO_QUOTA_TEXT = b"-1\n"
+_HEADING = [b"cpu", b"user", b"system"]
+_read_ticks = FlatNumbers({b"user": "user", b"system": "system"})
 
 PerCpu = dict[int, tuple[int, int]]
 
@@ -36,7 +39,7 @@ def read_cpu(source: Source, dirs: Dirs, user_hz: int | None = None, *, detail: 
         raise Missing("cpu")
     cpu = Cpu()
     if "cpuacct" in dirs:
-        cpu = _accounted(source, dirs["cpuacct"], user_hz or os.sysconf("SC_CLK_TCK"))
+        cpu = _accounted(source, dirs["cpuacct"], user_hz or _user_hz(), detail=detail)
         if not detail:
             return cpu
     return _scheduled(source, dirs["cpu"], cpu) if "cpu" in dirs else cpu
@@ -63,16 +66,24 @@ def write_quota(source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, per
         source.write(directory, "cpu.cfs_quota_us", b"%d" % quota_usec)
 
 
-def _accounted(source: Source, directory: str, user_hz: int) -> Cpu:
+@cache
+def _user_hz() -> int:
+    return os.sysconf("SC_CLK_TCK")
+
+
+def _accounted(source: Source, directory: str, user_hz: int, *, detail: bool) -> Cpu:
     """Read what cpuacct knows.
 
     User and system time are those of cpuacct.stat, which add up to the usage (cputime_adjust, kernel/sched/cputime.c).
     Those of each CPU in cpuacct.usage_all are what the timer's tick found: on a busy machine their sum is some percent
     off, so they only say how the CPUs compare.
     """
-    usage = integer(source.read(directory, "cpuacct.usage")) // NSEC_PER_USEC
-    ticks = optional(source, directory, "cpuacct.stat", flat_keyed) or {}
-    user, system = (_usec_of_ticks(number_of(ticks, key), user_hz) for key in (b"user", b"system"))
+    ticks = optional(source, directory, "cpuacct.stat", _read_ticks) or {}
+    user, system = _usec_of_ticks(ticks.get("user"), user_hz), _usec_of_ticks(ticks.get("system"), user_hz)
+    if detail or user is None or system is None:
+        usage = integer(source.read(directory, "cpuacct.usage")) // NSEC_PER_USEC
+    else:
+        usage = user + system
     per_cpu = optional(source, directory, "cpuacct.usage_all", _usage_all)
     if per_cpu is None:
         whole = optional(source, directory, "cpuacct.usage_percpu", _usage_percpu)
@@ -119,8 +130,20 @@ def _throttled_local(data: bytes) -> int | None:
 
 def _usage_all(data: bytes) -> PerCpu:
     """Parse user and system time of each possible CPU; the first line is the heading."""
+    fields = data.split()
+    if fields[:3] == _HEADING and len(fields) == 3 * data.count(b"\n") and b"".join(fields[3:]).isdigit():
+        numbers = list(map(int, fields[3:]))
+        return {
+            cpu: (user // NSEC_PER_USEC, system // NSEC_PER_USEC)
+            for cpu, user, system in zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
+        }
+    return _usage_all_by_line(data)
+
+
+def _usage_all_by_line(data: bytes) -> PerCpu:
+    """Do the same one line at a time, to say which one is malformed."""
     heading, *lines = data.splitlines() or [b""]
-    if heading.split() != [b"cpu", b"user", b"system"]:
+    if heading.split() != _HEADING:
         raise ParseError("'cpu user system'", heading)
     per_cpu = {}
     for line in lines:
