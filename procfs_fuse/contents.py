@@ -94,12 +94,20 @@ class Contents:
         self._host = host
         self._last_good: dict[tuple[str, int], dict[str, _Good]] = {}
         self._logged: set[tuple[str, str, str]] = set()
+        self.passthrough = False
+        """Whether everybody is shown the machine's values; see `switch`."""
         self.fallbacks: Counter[tuple[str, str]] = Counter()
         """(file, reason) -> how often an answer was not the container's own of that moment."""
 
+    def switch(self, *, passthrough: bool) -> None:
+        """Show everybody the machine's values from now on, or each container its own again."""
+        if passthrough != self.passthrough:
+            log.warning("passthrough %s", "on: containers see the machine's values" if passthrough else "off")
+        self.passthrough = passthrough
+
     def of_host(self, view: View) -> bytes:
-        """What the machine itself says."""
-        return self._host.read(view)
+        """What the machine itself says; of a file of fixed length, at the length that it has for every container."""
+        return view.render(self._collector.machine(view.NEEDS)) if view.CACHEABLE else self._host.read(view)
 
     def of_container(self, cgroup: Cgroup, view: View) -> bytes:
         """What the container is told. Raises OSError ENODEV when it is gone."""
@@ -123,7 +131,7 @@ class Contents:
 
     def has(self, cgroup: Cgroup, view: View) -> bool:
         """Tell whether the container is to see this file at all; one that is gone has none that it may lack."""
-        if view.exists is None or view.SECRET:
+        if view.exists is None or view.SECRET or self.passthrough:
             return True
         try:
             self.of_container(cgroup, view)
@@ -133,7 +141,7 @@ class Contents:
 
     def key_of(self, cgroup: Cgroup | None, tree: Tree) -> Hashable:
         """What a folder's files depend on; None: of the machine. Raises OSError ENODEV when the container is gone."""
-        if cgroup is None:
+        if cgroup is None or self.passthrough:
             return tree.key(self._collector.machine(tree.NEEDS))
         try:
             return tree.key(self._collector.snapshot(cgroup, tree.NEEDS))

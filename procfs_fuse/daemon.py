@@ -6,27 +6,31 @@ that lets others find us; and backwards at the end.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cgroup_model.snapshot import Policy
+from cgscope.errors import Failure
 from procfs_fuse import mountpoint as mountpoints
 from procfs_fuse import syscalls
 from procfs_fuse.control_socket import Server
 from procfs_fuse.instances import USERS_LOCK, Claim, Instance
+from procfs_fuse.selection import Selection
 from procfs_fuse.service import Service
 
 DEFAULT_STOP_SECONDS: Final = 5.0
 
 _UNUSED_CHECK_SECONDS: Final = 2.0  # only for launchers that were killed: the others tell us
 _STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_SWITCH_SIGNAL: Final = signal.SIGUSR2  # what LXCFS takes, too
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +44,8 @@ class Settings:
     ttl_ms: int = 10
     policy: Policy = field(default_factory=Policy)
     automatic: bool = False
+    selection: Selection = field(default_factory=Selection)
+    pidfile: str | None = None
 
 
 def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -52,11 +58,16 @@ def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> No
         )
         os.makedirs(instance.containers, mode=0o700, exist_ok=True)
         service = Service(
-            mountpoint=settings.mountpoint, state_dir=settings.directory, ttl_ms=settings.ttl_ms, policy=settings.policy
+            mountpoint=settings.mountpoint,
+            state_dir=settings.directory,
+            ttl_ms=settings.ttl_ms,
+            policy=settings.policy,
+            selection=settings.selection,
         )
         try:
             service.start()
-            _Daemon(service, instance).run(claim, on_ready)
+            with _pidfile(settings.pidfile):
+                _Daemon(service, instance).run(claim, on_ready)
         finally:
             for path in (instance.mountpoint, instance.containers):
                 mountpoints.detach(path)
@@ -76,7 +87,12 @@ class _Daemon:
 
     def run(self, claim: Claim, on_ready: Callable[[], None]) -> None:
         """Serve until the end."""
-        operations = {"status": self._status, "unmount": self._unmount, "release": self._release}
+        operations = {
+            "status": self._status,
+            "unmount": self._unmount,
+            "release": self._release,
+            "passthrough": self._passthrough,
+        }
         control = Server(self._instance.control, self._service.loop, operations)
         wakeup = self._watch_signals()
         if self._users is not None:
@@ -111,14 +127,17 @@ class _Daemon:
         reader, writer = socket.socketpair()
         reader.settimeout(0)
         writer.settimeout(0)
-        for number in _STOP_SIGNALS:
+        for number in (*_STOP_SIGNALS, _SWITCH_SIGNAL):
             signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.set_wakeup_fd(writer.fileno())
         self._wakeup_writer = writer  # the descriptor lives as long as its owner
 
         def wake() -> None:
-            if reader.recv(16):
+            signals = reader.recv(16)  # their numbers, a byte each (signal.set_wakeup_fd)
+            if signals.count(_SWITCH_SIGNAL) % 2:
+                self._service.contents.switch(passthrough=not self._service.contents.passthrough)
+            if set(signals) & set(_STOP_SIGNALS):
                 self.stop(DEFAULT_STOP_SECONDS)
 
         self._service.loop.add_reader(reader.fileno(), wake)
@@ -139,6 +158,12 @@ class _Daemon:
         patience = request.get("patience_seconds")
         return {"busy": self.stop(float(patience) if isinstance(patience, int | float) else DEFAULT_STOP_SECONDS)}
 
+    def _passthrough(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(request.get("on"), bool):
+            raise Failure("passthrough is on or off")
+        self._service.contents.switch(passthrough=request["on"])
+        return {"passthrough": self._service.contents.passthrough}
+
     def _release(self, _request: Mapping[str, Any]) -> dict[str, Any]:
         return {"stopping": self._stop_when_unused()}
 
@@ -152,6 +177,21 @@ class _Daemon:
             return False
         self.stop(DEFAULT_STOP_SECONDS)
         return True
+
+
+@contextlib.contextmanager
+def _pidfile(path: str | None) -> Iterator[None]:
+    """Keep our process id in a file for as long as we serve."""
+    if path is None:
+        yield
+        return
+    with open(path, "w", encoding="ascii") as file:
+        file.write(f"{os.getpid()}\n")
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def _open_users(directory: str) -> int:

@@ -175,6 +175,7 @@ class _Handle:
     view: View
     cgroup: Cgroup | None  # None: the host, or unknown
     problem: str | None = None  # why the caller's container is unknown
+    passthrough: bool = False  # of the moment of the open: one open file never has two kinds of answers
     content: bytes | None = None
 
 
@@ -247,7 +248,7 @@ class OpenFileSystem(_FileSystem):
         if flags & os.O_ACCMODE != os.O_RDONLY:
             raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         handle = self._new_handle(node, pid)
-        if handle.view.exists is not None:
+        if handle.view.exists is not None and not handle.passthrough:
             self._render(handle)  # EOPNOTSUPP now, as the kernel does it, and not at the first read
         number = self._next_handle
         self._next_handle += 1
@@ -297,6 +298,8 @@ class OpenFileSystem(_FileSystem):
 
     def _new_handle(self, node: int, pid: int) -> _Handle:
         view, slot = self._view(node, pid), node >> INDEX_BITS
+        if self._contents.passthrough:
+            return _Handle(view, None, passthrough=True)
         if slot != CALLER_SLOT:
             return _Handle(view, self._containers.of_slot(slot))
         try:
@@ -405,7 +408,7 @@ class CachedFileSystem(_FileSystem):
         (node, view), self._announced = self._announced, None
         generation = self._generations[node]
         try:
-            content = self._contents.of_container(self._containers.of_slot(node >> INDEX_BITS), view)
+            content = self._content(self._containers.of_slot(node >> INDEX_BITS), view)
         except OSError:
             content = b""  # gone since: the next GETATTR says so
         if len(content) != generation.length:
@@ -422,6 +425,11 @@ class CachedFileSystem(_FileSystem):
         for node in [node for node in self._generations if node >> INDEX_BITS not in alive_slots]:
             del self._generations[node]
 
+    def _content(self, cgroup: Cgroup, view: View) -> bytes:
+        if self._contents.passthrough:
+            return self._contents.of_host(view)
+        return self._contents.of_container(cgroup, view)
+
     def _announce(self, node: int, view: View) -> _Generation:
         """One generation per node and TTL, whoever asks: concurrent readers get the same bytes, size and mtime."""
         now = time.monotonic_ns()
@@ -432,7 +440,7 @@ class CachedFileSystem(_FileSystem):
         cgroup = self._containers.living(node >> INDEX_BITS)
         mtime_ns = max(time.time_ns(), 0 if old is None else old.mtime_ns + 1)
         if old is None or old.content is None or old.is_last:
-            content = self._contents.of_container(cgroup, view)
+            content = self._content(cgroup, view)
             generation = _Generation(len(content), mtime_ns, now + self._ttl_ns, content)
         else:
             generation = _Generation(old.length, mtime_ns, now + self._ttl_ns, None, old.content)

@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from cgroup_model.callers import Callers
@@ -28,6 +29,7 @@ from procfs_fuse.contents import Contents, HostFiles
 from procfs_fuse.filesystem import CachedFileSystem, Containers, OpenFileSystem
 from procfs_fuse.identity import SlotTable
 from procfs_fuse.layout import Layout
+from procfs_fuse.selection import Selection
 from procfs_fuse.transport import mounting
 from procfs_fuse.transport.kernel import Connection
 from procfs_fuse.transport.loop import Loop
@@ -54,13 +56,16 @@ class Service:
         state_dir: str,
         ttl_ms: int = 10,
         policy: Policy | None = None,
+        selection: Selection | None = None,
         proc_root: str = "/proc",
         sys_root: str = "/sys",
     ) -> None:
         self.mountpoint = mountpoint
         self.containers_mountpoint = os.path.join(state_dir, "containers")
         self._state_file = os.path.join(state_dir, "state.json")
-        views = list(VIEWS.values())
+        chosen = (selection or Selection()).of({**VIEWS, **TREES})
+        views = [view for path, view in VIEWS.items() if path in chosen]
+        trees = [tree for path, tree in TREES.items() if path in chosen]
         self.source = Source()
         mounts = discover_mounts(proc_root)
         self.tree = Tree(
@@ -73,7 +78,7 @@ class Service:
         self._host_files = HostFiles(views, proc_root=proc_root, sys_root=sys_root)
         self.contents = Contents(self.collector, self._host_files)
         self._containers = Containers(self.tree, SlotTable())
-        layout = Layout(views, TREES.values())
+        layout = Layout(views, trees)
         callers = Callers(self.tree, self._proc, container_path)
         self._open = OpenFileSystem(layout, self._containers, self.contents, callers.container_of)
         self._cached = CachedFileSystem(
@@ -128,6 +133,8 @@ class Service:
         return {
             "world": self.tree.mounts.world,
             "containers": len(self.tree.containers()),
+            "passthrough": self.contents.passthrough,
+            "policy": asdict(self.collector.policy),
             "open_files": self._open.open_handles,
             "requests": {name: sum(connection.requests) for name, connection in self._connections.items()},
             "errors": dict(self.loop.problems.counts),

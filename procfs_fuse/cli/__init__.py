@@ -1,6 +1,7 @@
 """The command ``procfs-fuse``: one module of this package for each of its commands.
 
-A command's module has ``EXAMPLES`` (for its --help), ``add_arguments(parser)`` and ``run(arguments) -> exit code``.
+A command's module has ``EXAMPLES`` (for its --help), ``add_arguments(parser)`` and ``run(arguments) -> exit code``,
+and, if it has a configuration file, ``expand(parser, words) -> words`` with what that says.
 It is imported only when it is called: launching a container should not wait for the server's code.
 """
 
@@ -22,6 +23,7 @@ COMMANDS: Final = {
     "umount": "stop serving, and clean up after a server that died",
     "status": "show what is mounted and how it is doing",
     "show": "print one virtual file of one container, without any mount",
+    "passthrough": "show the machine's values for a while, or the containers' again",
     "run": "run a command in a container of its own that sees its limits",
 }
 
@@ -48,12 +50,13 @@ def _dispatch(command: str | None, words: list[str]) -> int:
     module = importlib.import_module(f"{__name__}.{command}")
     parser = Parser(prog=f"{PROGRAM} {command}", description=_sentence(command), epilog=module.EXAMPLES)
     module.add_arguments(parser)
-    code: int = module.run(parser.parse_args(words[1:]))
+    expand = getattr(module, "expand", None)
+    code: int = module.run(parser.parse_args(expand(parser, words[1:]) if expand else words[1:]))
     return code
 
 
 def _top_level(words: list[str]) -> None:
-    listing = "".join(f"  {name:<8} {text}\n" for name, text in COMMANDS.items())
+    listing = "".join(f"  {name:<11} {text}\n" for name, text in COMMANDS.items())
     about = f"A /proc that tells containers the truth about themselves.\n\ncommands:\n{listing}"
     parser = Parser(prog=PROGRAM, usage=f"{PROGRAM} COMMAND [OPTION…]", description=about, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=_version())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import fields
 
 from cgroup_model.snapshot import Policy
 from cgscope.errors import Failure
@@ -44,6 +45,8 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--throttled-as-steal", action="store_true", help="show time waiting for quota as steal time in /proc/stat"
     )
+    parser.add_argument("--disable-swap", action="store_true", help="show no swap at all")
+    parser.add_argument("--disable-zswap", action="store_true", help="show no compressed swap")
 
 
 def policy_of(arguments: argparse.Namespace) -> Policy:
@@ -53,7 +56,18 @@ def policy_of(arguments: argparse.Namespace) -> Policy:
         available=arguments.available,
         pid_max=arguments.pid_max,
         throttled_as_steal=arguments.throttled_as_steal,
+        disable_swap=arguments.disable_swap,
+        disable_zswap=arguments.disable_zswap,
     )
+
+
+def policy_words(policy: Policy) -> list[str]:
+    """The options that choose a policy: inverse of `policy_of`."""
+    words = []
+    for one in fields(policy):
+        option, chosen = f"--{one.name.replace('_', '-')}", getattr(policy, one.name)
+        words += ([option] if chosen else []) if isinstance(chosen, bool) else [option, chosen]
+    return words
 
 
 def need_root(what: str) -> None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from cgscope.arguments import value
-from cgscope.errors import Failure, explain
+from cgscope.arguments import Parser, value
+from cgscope.errors import Failure, UsageError, explain
 from procfs_fuse import background, mountpoint
-from procfs_fuse.cli._common import add_policy, add_state_dir, need_root, policy_of
+from procfs_fuse.cli._common import add_policy, add_state_dir, need_root, policy_of, policy_words
+from procfs_fuse.configuration import words_with_file
 from procfs_fuse.descriptors import close_all_but
 from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Registry, private_directory
+from procfs_fuse.selection import Selection, joined, patterns
 from procfs_fuse.transport import mounting
 
 EXAMPLES: Final = """\
@@ -21,6 +23,7 @@ examples:
   procfs-fuse mount                                   at /var/lib/procfs-fuse, in the background
   procfs-fuse mount --foreground --ttl 0 /mnt/procfs  log to standard error; every read is fresh
 """
+DEFAULT_FILE: Final = "/etc/cgscope/procfs-fuse.yaml"
 _MOST_TTL_MS: Final = 60_000
 
 
@@ -38,10 +41,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--transport", choices=["kernel"], default="kernel", help="how requests reach us (default: kernel)"
     )
+    parser.add_argument(
+        "--files", metavar="LIST", type=value(patterns), default=(), help="serve only these: proc/stat,proc/pressure/*"
+    )
+    parser.add_argument("--no-files", metavar="LIST", type=value(patterns), default=(), help="serve all but these")
+    parser.add_argument("--pidfile", metavar="FILE", help="write the server's process id there while it serves")
+    parser.add_argument("--config", metavar="FILE", help=f"settings, these options in YAML (default: {DEFAULT_FILE})")
+    parser.add_argument("--no-config", action="store_true", help="read no such file")
     add_policy(parser)
     add_state_dir(parser)
     parser.add_argument("--automatic", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--ready-fd", type=int, default=None, help=argparse.SUPPRESS)
+
+
+def expand(parser: Parser, words: Sequence[str]) -> list[str]:
+    """Put what the configuration file says before the words of the command line."""
+    return words_with_file(parser, words, DEFAULT_FILE)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -95,14 +110,37 @@ def _serve(arguments: argparse.Namespace, place: str, directory: str, on_ready: 
     from procfs_fuse import daemon  # noqa: PLC0415 - the whole server, which the background case does not need here
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    daemon.serve(daemon.Settings(place, directory, arguments.ttl, policy_of(arguments), arguments.automatic), on_ready)
+    settings = daemon.Settings(
+        place,
+        directory,
+        arguments.ttl,
+        policy_of(arguments),
+        arguments.automatic,
+        selection=_selection(arguments),
+        pidfile=arguments.pidfile,
+    )
+    daemon.serve(settings, on_ready)
+
+
+def _selection(arguments: argparse.Namespace) -> Selection:
+    """The chosen files, checked: a name that is none would go unnoticed until somebody misses the file."""
+    from procfs_fuse.views import TREES, VIEWS  # noqa: PLC0415 - all views, which the other cases do not need here
+
+    selection = Selection(arguments.files, arguments.no_files)
+    try:
+        selection.of({**VIEWS, **TREES})
+    except ValueError as error:
+        raise UsageError(str(error), f"one of {', '.join([*VIEWS, *TREES])}") from error
+    return selection
 
 
 def _words(arguments: argparse.Namespace, place: str, registry: Registry) -> list[str]:
     """The command line of the process in the background."""
     words = ["--state-dir", registry.base, "--ttl", str(arguments.ttl), "--transport", arguments.transport]
-    words += ["--cpu-view", arguments.cpu_view, "--available", arguments.available, "--pid-max", arguments.pid_max]
-    words += ["--throttled-as-steal"] if arguments.throttled_as_steal else []
+    words += ["--no-config", *policy_words(policy_of(arguments))]
+    words += [f"--files={joined(arguments.files)}"] if arguments.files else []
+    words += [f"--no-files={joined(arguments.no_files)}"] if arguments.no_files else []
+    words += [f"--pidfile={os.path.abspath(arguments.pidfile)}"] if arguments.pidfile else []
     return [*words, "--", place]
 
 

@@ -93,6 +93,8 @@ def _rows(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         return
     yield "  up", format_duration(one["uptime_seconds"])
     yield "  cgroups", one["world"]
+    if one.get("passthrough"):
+        yield "  passthrough", "on: containers see the machine's values"
     yield "  containers", str(one["containers"])
     yield "  requests", ", ".join(f"{count} {name}" for name, count in one["requests"].items())
     yield "  errors", ", ".join(f"{count} {name}" for name, count in one["errors"].items()) or "none"
