@@ -3,8 +3,8 @@
 Two file systems share one set of containers:
 
 * `OpenFileSystem`: ``proc/…`` and ``sys/…`` answer for the caller's container, ``containers/<key>/…`` for that one.
-  Every open renders afresh; like procfs, sizes are 0, a read at offset 0 renders again, and reads at other offsets
-  continue in the bytes of the last rendering.
+  Every open renders afresh, after its answer; like procfs, sizes are 0, a read at offset 0 renders again (but for a
+  first one that follows within a millisecond), and reads at other offsets continue in the bytes of the last rendering.
 * `CachedFileSystem`: ``<key>/…``. Files of fixed length are served from the kernel's page cache for one TTL, the others
   are symbolic links to the open file system.
 
@@ -31,12 +31,14 @@ from procfs_fuse.contents import Contents
 from procfs_fuse.identity import CALLER_SLOT, SlotTable
 from procfs_fuse.layout import CONTAINERS_INDEX, INDEX_BITS, ROOT_INDEX, Item, Layout
 from procfs_fuse.transport import ROOT_NODE, Attr, Entry
+from procfs_fuse.triggers import ALWAYS_READY, Trigger, Triggers
 from procfs_fuse.views import View
 
 _INDEX_MASK = (1 << INDEX_BITS) - 1
 _SECOND_NS = 1_000_000_000
 _NAME_VALID_NS = 10_000_000  # of a container
 _STATIC_VALID_NS = 60 * _SECOND_NS  # names inside a container's tree never change
+_EARLY_NS = 1_000_000  # how long before its first read a file may be rendered, if that is after its open
 _MOST_KEPT_BYTES = 16 << 20  # content of open handles; beyond it the oldest is rendered anew when read on
 
 CONTAINERS_NODE = CALLER_SLOT << INDEX_BITS | CONTAINERS_INDEX
@@ -175,8 +177,10 @@ class _Handle:
     view: View
     cgroup: Cgroup | None  # None: the host, or unknown
     problem: str | None = None  # why the caller's container is unknown
+    trigger: Trigger | None = None
     passthrough: bool = False  # of the moment of the open: one open file never has two kinds of answers
     content: bytes | None = None
+    good_until_ns: int = 0  # CLOCK_MONOTONIC: a first read before that takes what was rendered after the open
 
 
 class OpenFileSystem(_FileSystem):
@@ -190,12 +194,15 @@ class OpenFileSystem(_FileSystem):
         containers: Containers,
         contents: Contents,
         container_of: Callable[[int], Cgroup | None],
+        triggers: Triggers | None = None,
     ) -> None:
         super().__init__(layout, containers, contents)
         self._container_of = container_of
+        self._triggers = triggers
         self._handles: dict[int, _Handle] = {}
         self._kept: OrderedDict[int, int] = OrderedDict()  # handle -> bytes kept for it
         self._kept_bytes = 0
+        self._just_opened: int | None = None
         self._next_handle = time.time_ns()  # never a handle that an earlier process gave out
 
     @property
@@ -245,14 +252,15 @@ class OpenFileSystem(_FileSystem):
 
     def open(self, node: int, flags: int, pid: int) -> int:
         """See `transport.FileSystem`."""
-        if flags & os.O_ACCMODE != os.O_RDONLY:
-            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         handle = self._new_handle(node, pid)
+        if flags & os.O_ACCMODE != os.O_RDONLY and not handle.view.TRIGGERS:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
         if handle.view.exists is not None and not handle.passthrough:
             self._render(handle)  # EOPNOTSUPP now, as the kernel does it, and not at the first read
         number = self._next_handle
         self._next_handle += 1
         self._handles[number] = handle
+        self._just_opened = number
         return number
 
     def read(self, node: int, fh: int, offset: int, size: int, pid: int) -> bytes:
@@ -260,20 +268,51 @@ class OpenFileSystem(_FileSystem):
         handle = self._handles.get(fh)
         if handle is None:
             handle = self._handles[fh] = self._new_handle(node, pid)  # opened before we were started
-        if offset == 0 or handle.content is None:
+        content = handle.content
+        if content is None or (offset == 0 and time.monotonic_ns() >= handle.good_until_ns):
             content = self._render(handle)
             self._keep(fh, handle, content)
-        else:
-            content = handle.content
+        handle.good_until_ns = 0
         return content[offset : offset + size]
 
     def release(self, node: int, fh: int) -> None:  # noqa: ARG002 - the protocol's
         """See `transport.FileSystem`."""
-        self._handles.pop(fh, None)
+        handle = self._handles.pop(fh, None)
+        if handle is not None and handle.trigger is not None and self._triggers is not None:
+            self._triggers.close(handle.trigger)
         self._kept_bytes -= self._kept.pop(fh, 0)
 
+    def write(self, node: int, fh: int, data: bytes, pid: int) -> int:
+        """Make a trigger, as the kernel's own pressure files do; a file has no more than one."""
+        handle = self._handles.get(fh)
+        if handle is None:
+            handle = self._handles[fh] = self._new_handle(node, pid)
+        if self._triggers is None or handle.cgroup is None or not handle.view.TRIGGERS:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        if handle.trigger is not None:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        cgroup, view = handle.cgroup, handle.view
+        handle.trigger = self._triggers.make(data, lambda: self._contents.open_trigger(cgroup, view))
+        return len(data)
+
+    def poll(self, node: int, fh: int, poller: int | None, pid: int) -> int:  # noqa: ARG002 - the protocol's
+        """What is ready: a file without a trigger always is."""
+        handle = self._handles.get(fh)
+        if handle is None or handle.trigger is None or self._triggers is None:
+            return ALWAYS_READY
+        return self._triggers.poll(handle.trigger, poller)
+
     def settle(self) -> None:
-        """Nothing is left for later here."""
+        """Render what was opened: after the answer, while its receiver wakes up and asks for the bytes."""
+        if self._just_opened is None:
+            return
+        number, self._just_opened = self._just_opened, None
+        handle = self._handles[number]
+        try:
+            self._keep(number, handle, self._render(handle))
+        except OSError:
+            return  # the READ that follows says why
+        handle.good_until_ns = time.monotonic_ns() + _EARLY_NS
 
     def _item(self, node: int, pid: int) -> Item:
         item = self._items.get(node & _INDEX_MASK)
