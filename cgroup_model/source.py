@@ -113,6 +113,15 @@ class Source:
             except OSError as error:
                 raise self._gone(directory, error) from error
 
+    def open(self, directory: str, name: str) -> int:
+        """Open a file for reading and writing; errors as `read`. The descriptor is the caller's."""
+        try:
+            return os.open(_join(directory, name), os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            with self._lock:
+                missing = isinstance(error, FileNotFoundError)
+                raise (self._not_found(directory, name) if missing else self._gone(directory, error)) from error
+
     def write(self, directory: str, name: str, data: bytes) -> None:
         """Write ``data`` in one go, as control files demand; errors as `read`, and what the kernel says to it."""
         try:

@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from cgroup_model.hierarchy import Cgroup
 from cgroup_model.snapshot import Need, Snapshot
-from cgroup_model.source import CgroupGone
+from cgroup_model.source import CgroupGone, Missing
 from procfs_fuse.views import Tree, View
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,10 @@ class Collector(Protocol):
 
     def machine(self, needs: Need) -> Snapshot:
         """The host's files alone."""
+        ...
+
+    def open_pressure(self, cgroup: Cgroup, resource: str) -> int:
+        """A descriptor of the container's own pressure file; raises `Missing`, `CgroupGone`."""
         ...
 
 
@@ -147,6 +151,15 @@ class Contents:
             return tree.key(self._collector.snapshot(cgroup, tree.NEEDS))
         except CgroupGone:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
+
+    def open_trigger(self, cgroup: Cgroup, view: View) -> int:
+        """Open the control file behind a pressure file; the descriptor is the caller's. Raises OSError."""
+        try:
+            return self._collector.open_pressure(cgroup, view.TRIGGERS)
+        except CgroupGone:
+            raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
+        except Missing:
+            raise _unsupported(view) from None
 
     def unresolved(self, view: View, reason: str) -> bytes:
         """For a caller whose container cannot be told: the host's answer, counted."""

@@ -33,6 +33,7 @@ from procfs_fuse.selection import Selection
 from procfs_fuse.transport import mounting
 from procfs_fuse.transport.kernel import Connection
 from procfs_fuse.transport.loop import Loop
+from procfs_fuse.triggers import Triggers
 from procfs_fuse.views import TREES, VIEWS
 
 _UPKEEP_SECONDS = 10.0
@@ -80,11 +81,12 @@ class Service:
         self._containers = Containers(self.tree, SlotTable())
         layout = Layout(views, trees)
         callers = Callers(self.tree, self._proc, container_path)
-        self._open = OpenFileSystem(layout, self._containers, self.contents, callers.container_of)
+        self.loop = Loop()
+        self._triggers = Triggers(self.loop)
+        self._open = OpenFileSystem(layout, self._containers, self.contents, callers.container_of, self._triggers)
         self._cached = CachedFileSystem(
             layout, self._containers, self.contents, open_mountpoint=mountpoint, ttl_ns=ttl_ms * 1_000_000
         )
-        self.loop = Loop()
         self._connections: dict[str, Connection] = {}
         self._sampler = threading.Thread(target=self._sample_loads, name="load-sampler", daemon=True)
         self._ended = threading.Event()
@@ -93,6 +95,7 @@ class Service:
     def start(self) -> None:
         """Mount both connections. Raises OSError, with a text that says what to do, when that is not possible."""
         self._connect("open", self.mountpoint, self._open)
+        self._triggers.notify = self._connections["open"].notifier.wake_poller
         self._connect("cached", self.containers_mountpoint, self._cached)
         self.tree.containers()
         watch = self.tree.fileno()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
@@ -90,6 +91,18 @@ class Collector:
     def snapshot(self, cgroup: Cgroup, needs: Need) -> Snapshot:
         """Read what ``needs`` asks for, each file once; raises `CgroupGone`."""
         return self._sure(cgroup, needs.value, self._host.read(needs), {})
+
+    def open_pressure(self, cgroup: Cgroup, resource: str) -> int:
+        """Open the cgroup's own pressure file of ``cpu``, ``memory`` or ``io``, for a trigger.
+
+        The descriptor is the caller's. Raises `Missing`, `CgroupGone` and OSError.
+        """
+        dialect = self._kit.dialects["pressure"]
+        descriptor = dialect.open_pressure(self._kit.source, self._tree.layout(cgroup).directories, resource)
+        if not self._tree.is_alive(cgroup):  # it may be a successor's
+            os.close(descriptor)
+            raise CgroupGone(self._tree.layout(cgroup).home)
+        return descriptor
 
     def machine(self, needs: Need) -> Snapshot:
         """Read the host's files alone: what is known of the machine as a whole."""

@@ -74,6 +74,9 @@ class Dialect(Protocol):
     def read_pressure(self, source: Source, dirs: Dirs) -> Pressure:
         """Read pressure stall information; a resource the kernel does not report is None."""
 
+    def open_pressure(self, source: Source, dirs: Dirs, resource: str) -> int:
+        """Open the file of ``cpu``, ``memory`` or ``io`` for a trigger; raises `Missing` where there is none."""
+
     def read_hugetlb(self, source: Source, dirs: Dirs) -> tuple[Hugetlb, ...]:
         """Read a record per huge page size, ascending."""
 

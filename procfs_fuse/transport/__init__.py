@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 ROOT_NODE: Final = 1
 """Node id of the root directory (FUSE_ROOT_ID)."""
@@ -91,4 +91,17 @@ class FileSystem(Protocol):
 
     def settle(self) -> None:
         """Called after each answer was given: the moment for work that the answer did not need."""
+        ...
+
+
+@runtime_checkable
+class Triggering(Protocol):
+    """What a `FileSystem` offers beside if some of its files can be written to and polled."""
+
+    def write(self, node: int, fh: int, data: bytes, pid: int) -> int:
+        """Take what was written; return how many bytes of it."""
+        ...
+
+    def poll(self, node: int, fh: int, poller: int | None, pid: int) -> int:
+        """Return what is ready (``POLLIN``, …); ``poller``, if not None, is to be woken when that changes."""
         ...

@@ -78,9 +78,9 @@ class Loop:
         del self._connections[connection], self._served[connection.fd]
         self._epoll.unregister(connection.fd)
 
-    def add_reader(self, fd: int, callback: Callback) -> None:
-        """Call ``callback`` whenever ``fd`` is readable, hung up or in error."""
-        self._epoll.register(fd, select.EPOLLIN)
+    def add_reader(self, fd: int, callback: Callback, events: int = select.EPOLLIN) -> None:
+        """Call ``callback`` whenever ``fd`` is readable (or what ``events`` says), hung up or in error."""
+        self._epoll.register(fd, events)
         self._readers[fd] = callback
 
     def remove_reader(self, fd: int) -> None:

@@ -14,7 +14,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from procfs_fuse.transport.problems import Problems
-from procfs_fuse.transport.wire import INVAL_ENTRY_OUT, INVAL_INODE_OUT, OUT_HEADER, Notify
+from procfs_fuse.transport.wire import INVAL_ENTRY_OUT, INVAL_INODE_OUT, NOTIFY_POLL_OUT, OUT_HEADER, Notify
 
 # ENOENT: the kernel had not cached it. The others: the connection is over, or not there yet.
 _EXPECTED: Final = frozenset({errno.ENOENT, errno.ENODEV, errno.ECONNABORTED, errno.EPERM})
@@ -36,6 +36,17 @@ class Notifier:
     def invalidate_inode(self, node: int) -> None:
         """Drop a node's attributes and all its cached pages."""
         self._enqueue(_message(Notify.INVAL_INODE, INVAL_INODE_OUT.pack(node, 0, 0)))
+
+    def wake_poller(self, poller: int) -> None:
+        """Have the kernel ask again for what a poller waits for.
+
+        Takes no lock that a reader could hold, so it is written at once; a poller that has gone is no error.
+        """
+        try:
+            os.write(self._fd, _message(Notify.POLL, NOTIFY_POLL_OUT.pack(poller)))
+        except OSError as error:
+            if error.errno not in _EXPECTED:
+                self._problems.report(f"notification: {errno.errorcode.get(error.errno or 0, 'error')}", error)
 
     def resend(self) -> None:
         """Have all requests that were read but not answered delivered again (`Negotiated.has_resend`).

@@ -14,7 +14,7 @@ from operator import attrgetter
 from sys import byteorder
 from typing import Final
 
-from procfs_fuse.transport import Attr, FileSystem
+from procfs_fuse.transport import Attr, FileSystem, Triggering
 from procfs_fuse.transport.negotiation import MAX_READ, Negotiated, negotiate
 from procfs_fuse.transport.wire import (
     ATTR_OUT,
@@ -24,10 +24,14 @@ from procfs_fuse.transport.wire import (
     MAJOR,
     OPEN_IN,
     OPEN_OUT,
+    POLL_IN,
     POLL_OUT,
+    POLL_SCHEDULE_NOTIFY,
     READ_IN,
     RELEASE_IN,
     STATFS_OUT,
+    WRITE_IN,
+    WRITE_OUT,
     Opcode,
     OpenFlag,
 )
@@ -67,7 +71,6 @@ _READ_ONLY: Final = (
     Opcode.RENAME,
     Opcode.RENAME2,
     Opcode.LINK,
-    Opcode.WRITE,
     Opcode.CREATE,
     Opcode.FALLOCATE,
 )
@@ -85,6 +88,7 @@ class Operations:
     ) -> None:
         self.negotiated = negotiated
         self._filesystem = filesystem
+        self._triggering = filesystem if isinstance(filesystem, Triggering) else None
         self._arguments = arguments
         self._body = body
 
@@ -103,6 +107,7 @@ class Operations:
             Opcode.READLINK: self._readlink,
             Opcode.OPEN: self._open,
             Opcode.READ: self._read,
+            Opcode.WRITE: self._write,
             Opcode.RELEASE: self._release,
             Opcode.OPENDIR: self._opendir,
             Opcode.READDIR: self._readdir,
@@ -160,6 +165,14 @@ class Operations:
         self._body[:length] = data
         return length
 
+    def _write(self, node: int, pid: int, length: int) -> int:
+        if self._triggering is None:
+            return -errno.EROFS
+        fh, _offset, size = WRITE_IN.unpack_from(self._arguments)
+        data = bytes(self._arguments[WRITE_IN.size : min(WRITE_IN.size + size, length)])
+        WRITE_OUT.pack_into(self._body, 0, self._triggering.write(node, fh, data, pid))
+        return WRITE_OUT.size
+
     def _release(self, node: int, _pid: int, _length: int) -> int:
         if not self._filesystem.cached:
             (fh,) = RELEASE_IN.unpack_from(self._arguments)
@@ -200,9 +213,13 @@ class Operations:
         STATFS_OUT.pack_into(self._body, 0, 0, 0, 0, 0, 0, _BLOCK_BYTES, _NAME_MAX, _BLOCK_BYTES)
         return STATFS_OUT.size
 
-    def _poll(self, _node: int, _pid: int, _length: int) -> int:
-        """Answer "always ready". ENOSYS would end polling for the whole mount, pressure files included."""
-        POLL_OUT.pack_into(self._body, 0, _ALWAYS_READY)
+    def _poll(self, node: int, pid: int, _length: int) -> int:
+        """Answer "always ready" where nothing ever changes. ENOSYS would end polling for the whole mount."""
+        ready = _ALWAYS_READY
+        if self._triggering is not None:
+            fh, poller, flags = POLL_IN.unpack_from(self._arguments)
+            ready = self._triggering.poll(node, fh, poller if flags & POLL_SCHEDULE_NOTIFY else None, pid)
+        POLL_OUT.pack_into(self._body, 0, ready)
         return POLL_OUT.size
 
     def _put(self, data: bytes) -> int:

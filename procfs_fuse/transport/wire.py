@@ -89,6 +89,7 @@ class OpenFlag(IntFlag):
 class Notify(IntEnum):
     """enum fuse_notify_code: messages that no request asked for."""
 
+    POLL = 1
     INVAL_INODE = 2
     INVAL_ENTRY = 3
     RESEND = 7
@@ -115,6 +116,21 @@ OPEN_OUT: Final = Struct("=QI4x")
 
 READ_IN: Final = Struct("=QQI20x")
 """fuse_read_in: fh, offset, size, (read_flags, lock_owner, flags, padding)."""
+
+WRITE_IN: Final = Struct("=QQI20x")
+"""fuse_write_in: fh, offset, size, (write_flags, lock_owner, flags, padding); the data follows."""
+
+WRITE_OUT: Final = Struct("=I4x")
+"""fuse_write_out: size, (padding)."""
+
+POLL_IN: Final = Struct("=QQI4x")
+"""fuse_poll_in: fh, kh, flags, (events)."""
+
+POLL_SCHEDULE_NOTIFY: Final = 1
+"""FUSE_POLL_SCHEDULE_NOTIFY: somebody waits and is to be woken with `Notify.POLL` and kh."""
+
+NOTIFY_POLL_OUT: Final = Struct("=Q")
+"""fuse_notify_poll_wakeup_out: kh."""
 
 RELEASE_IN: Final = Struct("=Q16x")
 """fuse_release_in: fh, (flags, release_flags, lock_owner)."""

@@ -6,6 +6,8 @@ from cgroup_model.snapshot import Need, Snapshot
 from procfs_fuse.views import _pressure
 
 PATH = "proc/pressure/memory"
+MODE = 0o644  # whoever may write can keep a thread of the kernel busy
+TRIGGERS = "memory"
 NEEDS = OPTIONAL = Need.PRESSURE
 
 

@@ -128,6 +128,7 @@ def test_switching_under_eight_readers(tmp_path: Path) -> None:
     ):
         outputs = [tmp_path / f"output-{number}" for number in range(8)]
         for output in outputs:
+            output.touch()
             container.start(f"{sys.executable} {reader} {until}", str(output))
         for _ in range(10):
             _switch(instance, "on")

@@ -2,6 +2,7 @@
 
 from cgroup_model.dialects.pids import read_pids, read_pids_current, read_pids_max, write_pids_max
 from cgroup_model.dialects.v1.core import (
+    open_pressure,
     read_controllers,
     read_core,
     read_pressure,
@@ -28,6 +29,7 @@ from cgroup_model.dialects.v1.memory import (
 from cgroup_model.dialects.v1.survey import read_cpu_usage, read_memory_current
 
 __all__ = [
+    "open_pressure",
     "read_controllers",
     "read_core",
     "read_cpu",

@@ -28,6 +28,11 @@ def read_pressure(source: Source, dirs: Dirs) -> Pressure:  # noqa: ARG001
     raise Missing("pressure")
 
 
+def open_pressure(source: Source, dirs: Dirs, resource: str) -> int:  # noqa: ARG001
+    """Raise `Missing`: v1 has no pressure files."""
+    raise Missing(resource)
+
+
 def read_procs(source: Source, directory: str) -> list[int]:
     """List the processes of this cgroup."""
     return pids(source.read(directory, "cgroup.procs"))

@@ -42,6 +42,11 @@ def read_pressure(source: Source, dirs: Dirs) -> Pressure:
     )
 
 
+def open_pressure(source: Source, dirs: Dirs, resource: str) -> int:
+    """Open a pressure file for a trigger; the descriptor is the caller's."""
+    return source.open(directory_of(dirs, ""), f"{resource}.pressure")
+
+
 def read_procs(source: Source, directory: str) -> list[int]:
     """List the processes of this cgroup.
 
