@@ -276,7 +276,7 @@ class MainScreen(Common):
         line.display = True
         line.value = text
         line.cursor_position = len(text)
-        line.focus()
+        self.set_focus(line)  # at once: what is typed next is text
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Follow each letter."""

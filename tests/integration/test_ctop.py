@@ -1,0 +1,351 @@
+"""ctop on a real kernel and in a real terminal: numbers, keys, actions, signals, churn."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cgroup_model.control import Limits, add_process, apply, create, procs, remove
+from cgroup_model.mounts import Mounts, OutOfSight, discover_mounts
+from ctop.arrange import View
+from ctop.columns import DEFAULT
+from ctop.live import Live
+from ctop.session import Session
+from tests.integration.terminal import PATIENCE_SECONDS, Terminal
+
+ROOT = Path(__file__).resolve().parents[2]
+TOP = f"/cgscope-test-ctop-{os.getpid()}"
+INNER = f"{TOP}/inner"
+MIB = 1 << 20
+CTOP = [sys.executable, "-m", "ctop"]
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes cgroups: needs root")
+
+NAMES = {
+    "memory": ("memory.usage_in_bytes", "memory.current"),
+    "pids": ("pids.current", "pids.current"),
+}
+
+
+@pytest.fixture(scope="module")
+def mounts() -> Mounts:
+    """Return what is mounted."""
+    return discover_mounts()
+
+
+@pytest.fixture
+def member(mounts: Mounts) -> Iterator[subprocess.Popen[bytes]]:
+    """Make two cgroups, the outer one limited, a process that holds 16 MiB in the inner one."""
+    create(mounts, INNER)
+    code = "import sys, time; held = b'x' * (16 << 20); print('ready', flush=True); time.sleep(3600)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"input(); {code}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        apply(mounts, TOP, Limits(memory_bytes=128 * MIB, pids=50))
+        add_process(mounts, INNER, process.pid)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+        remove(mounts, TOP)
+
+
+def environment(tmp_path: Path, **more: str) -> dict[str, str]:
+    """Return the environment of a fresh user."""
+    kept = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "COLUMNS", "LINES"}}
+    return {**kept, "PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path), "LC_ALL": "C.UTF-8", **more}
+
+
+def number(mounts: Mounts, controller: str, path: str) -> int:
+    """Read a number from a control file, without any of our code."""
+    hierarchy = mounts.for_controller(controller)
+    assert hierarchy is not None
+    return int(Path(f"{hierarchy.mountpoint}{path}/{NAMES[controller][hierarchy.version - 1]}").read_text("ascii"))
+
+
+def record(tmp_path: Path, *options: str) -> dict[str, object]:
+    """Return what ``ctop --once --json`` says about the inner cgroup."""
+    command = [*CTOP, "--once", "--json", "--all", "--filter", INNER, "-d", "0.2", *options]
+    done = subprocess.run(command, capture_output=True, env=environment(tmp_path), check=True, timeout=PATIENCE_SECONDS)
+    found: list[dict[str, object]] = json.loads(done.stdout)["cgroups"]
+    return next(one for one in found if one["path"] == INNER)
+
+
+def test_values_are_those_of_the_control_files(mounts: Mounts, member: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Memory lies between the file's values before and after; tasks and limits are equal."""
+    member.send_signal(signal.SIGSTOP)
+    before = number(mounts, "memory", INNER)
+    found = record(tmp_path)
+    after = number(mounts, "memory", INNER)
+    used = found["memory_bytes"]
+    assert isinstance(used, int)
+    assert min(before, after) <= used <= max(before, after)
+    anon, working_set = found["memory_anon_bytes"], found["memory_working_set_bytes"]
+    assert isinstance(anon, int)
+    assert isinstance(working_set, int)
+    assert 16 * MIB <= anon <= used
+    assert anon <= working_set <= used
+    assert found["memory_limit_bytes"] == 128 * MIB
+    assert found["pids"] == number(mounts, "pids", INNER) == 1
+    assert found["pids_limit"] == 50
+    assert found["cpu_core_percent"] == 0.0
+
+
+def test_first_look_has_no_rates(member: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """No average since boot: unknown, until there are two looks."""
+    assert member.poll() is None
+    command = [*CTOP, "-n", "1", "--json", "--all", "--filter", INNER]
+    done = subprocess.run(command, capture_output=True, env=environment(tmp_path), check=True, timeout=PATIENCE_SECONDS)
+    (found,) = [one for one in json.loads(done.stdout)["cgroups"] if one["path"] == INNER]
+    assert found["cpu_core_percent"] is None
+    assert found["cpu_user_percent"] is None
+    assert found["memory_bytes"] > 0
+
+
+def test_recreated_cgroup_starts_afresh(mounts: Mounts, member: subprocess.Popen[bytes]) -> None:
+    """The same path made again between two looks is new: no rate from the old one's counters."""
+    live = Live()
+    session = Session(live, View(show_all=True), DEFAULT)
+    session.watched = INNER
+    try:
+        session.refresh()
+        time.sleep(0.3)
+        session.refresh()
+        entry = session.entry(INNER)
+        assert entry is not None
+        assert entry.rates is not None
+        assert entry.rates.cpu_cores is not None
+        member.kill()
+        member.wait()
+        remove(mounts, INNER)
+        create(mounts, INNER)
+        time.sleep(0.3)
+        session.refresh()
+        again = session.entry(INNER)
+        assert again is not None
+        assert again.inode != entry.inode
+        assert (again.rates, again.brief.cpu_cores, again.is_new) == (None, None, True)
+    finally:
+        live.close()
+
+
+def test_keys_resize_and_leaving(member: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """In a real terminal: the list, a filter, details, a new size; q leaves the terminal as it was."""
+    assert member.poll() is None
+    with Terminal([*CTOP, "--all"], environment(tmp_path)) as terminal:
+        terminal.wait_for("? help")
+        terminal.send("/")
+        terminal.send(INNER[1:])
+        terminal.send("\r")
+        terminal.wait_for(f"filter: {INNER[1:]} (1)")
+        terminal.send("\r")
+        terminal.wait_for("[graphs]")
+        terminal.send("p")
+        terminal.wait_for(str(member.pid))
+        terminal.resize(60, 12)
+        terminal.wait_for("[processes]")
+        terminal.send("\x1b")
+        terminal.wait_for("NAME")
+        terminal.send("q")
+        assert terminal.wait_until_gone() == 0
+        assert terminal.is_restored
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_restore_the_terminal(number: signal.Signals, tmp_path: Path) -> None:
+    """Whoever ends it from outside finds the terminal as it was."""
+    with Terminal(CTOP, environment(tmp_path)) as terminal:
+        terminal.wait_for("? help")
+        terminal.process.send_signal(number)
+        terminal.wait_until_gone()
+        assert terminal.is_restored
+        assert "Traceback" not in terminal.raw.decode(errors="replace")
+
+
+def test_a_crash_is_one_line(tmp_path: Path) -> None:
+    """A fault of ours leaves the terminal as it was and no traceback."""
+    code = (
+        "import sys, ctop.session, ctop.cli\n"
+        "def fail(self, rows): raise RuntimeError('deliberate')\n"
+        "ctop.session.Session.move = fail\n"
+        "sys.exit(ctop.cli.main([]))\n"
+    )
+    with Terminal([sys.executable, "-c", code], environment(tmp_path)) as terminal:
+        terminal.wait_for("? help")
+        terminal.send("j")
+        assert terminal.wait_until_gone() == 1
+        assert terminal.is_restored
+        sent = terminal.raw.decode(errors="replace")
+        assert "ctop: internal error: RuntimeError: deliberate" in sent
+        assert "Traceback" not in sent
+
+
+def test_suspend_and_come_back(tmp_path: Path) -> None:
+    """^Z gives the terminal back and stops, as a shell with jobs expects; SIGCONT draws everything again."""
+    with Terminal(CTOP, environment(tmp_path)) as terminal:
+        terminal.wait_for("? help")
+        terminal.send("\x1a")
+        _pid, status = os.waitpid(terminal.process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        terminal.read()
+        assert terminal.is_restored
+        terminal.raw = b""
+        terminal.process.send_signal(signal.SIGCONT)
+        terminal.wait_until_sent(b"? help")
+        terminal.send("q")
+        assert terminal.wait_until_gone() == 0
+        assert terminal.is_restored
+
+
+def test_limits_freezing_and_killing(mounts: Mounts, member: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """The menu asks, and does it only for a y: a limit, freezing, killing; each is seen in the kernel."""
+    with Terminal([*CTOP, "--all", "--filter", INNER], environment(tmp_path)) as terminal:
+        terminal.wait_for("filter:")
+        for label, argument in (("Limit tasks", "33"), ("Freeze", ""), ("Thaw", ""), ("Kill", "")):
+            _choose(terminal, label, argument)
+            terminal.wait_for("y: do it")
+            terminal.send("n")
+            terminal.wait_for("filter:")
+            assert member.poll() is None
+            _choose(terminal, label, argument)
+            terminal.wait_for("y: do it")
+            terminal.send("y")
+            terminal.wait_for(
+                {"Limit tasks": "may have 33", "Freeze": "is frozen", "Thaw": "runs again"}.get(label, "killed")
+            )
+            terminal.send("k")
+            terminal.wait_for("filter:")
+        assert member.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+        assert procs(mounts, INNER) == []
+        terminal.send("q")
+        assert terminal.wait_until_gone() == 0
+    hierarchy = mounts.for_controller("pids")
+    assert hierarchy is not None
+    assert Path(f"{hierarchy.mountpoint}{INNER}/pids.max").read_text("ascii") == "33\n"
+
+
+def _choose(terminal: Terminal, label: str, argument: str) -> None:
+    order = ["Freeze", "Thaw", "Send a signal", "Kill", "Limit memory", "Limit CPU", "Limit tasks"]
+    terminal.send("x")
+    terminal.wait_for("What to do to")
+    for _ in range(order.index(label)):
+        terminal.send("j")
+        terminal.read(0.1)
+    terminal.send("\r")
+    if argument:
+        terminal.wait_for("Tasks, such as")
+        terminal.send(f"{argument}\r")
+
+
+def test_no_color_sends_no_colour(tmp_path: Path) -> None:
+    """NO_COLOR: not one colour in all that is sent."""
+    with Terminal(CTOP, environment(tmp_path, NO_COLOR="1")) as terminal:
+        terminal.wait_for("? help")
+        terminal.send("q")
+        terminal.wait_until_gone()
+        codes = {
+            code
+            for found in terminal.raw.split(b"\x1b[")[1:]
+            if b"m" in found
+            for code in found.split(b"m")[0].split(b";")
+        }
+        assert not codes & {b"31", b"32", b"33", b"34", b"35", b"36", b"38", b"48"}
+
+
+def test_record_and_replay_elsewhere(member: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """A recording has what was seen, and replays without the cgroups it is about."""
+    assert member.poll() is None
+    path = str(tmp_path / "r.db")
+    found = record(tmp_path, "--record", path)
+    command = [*CTOP, "--replay", path, "--json", "--all", "--filter", INNER]
+    done = subprocess.run(command, capture_output=True, env=environment(tmp_path), check=True, timeout=PATIENCE_SECONDS)
+    looks = [json.loads(line)["cgroups"][0] for line in done.stdout.splitlines()]
+    assert len(looks) == 2
+    same = ("path", "name", "memory_limit_bytes", "pids", "pids_limit", "memory_anon_bytes", "cpu_core_percent")
+    assert {name: looks[1][name] for name in same} == {name: found[name] for name in same}
+    assert looks[0]["cpu_core_percent"] is None
+
+
+def test_unprivileged(member: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Without root: what may be read is shown, nothing fails."""
+    assert member.poll() is None
+    tmp_path.chmod(0o755)
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "ctop"]
+    if subprocess.run([*command[:-2], "-c", "import psutil, textual"], check=False, capture_output=True).returncode:
+        pytest.skip("this Python is not readable by others")
+    options = ["--once", "--json", "--all", "-d", "0.2", "--filter", INNER]
+    done = subprocess.run(
+        [*command, *options],
+        capture_output=True,
+        env=environment(tmp_path),
+        check=False,
+        timeout=PATIENCE_SECONDS,
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stderr
+    (found,) = [one for one in json.loads(done.stdout)["cgroups"] if one["path"] == INNER]
+    assert found["pids"] == 1
+
+
+def test_churn(mounts: Mounts, tmp_path: Path) -> None:
+    """While cgroups come and go as fast as they can and random keys are pressed: no exception, and q still works."""
+    create(mounts, TOP)
+    ended = threading.Event()
+    churn = threading.Thread(target=_churn, args=(mounts, ended))
+    churn.start()
+    keys = [*"jkgGtabm%<>rMNPITF*+-H[] ", "\r", "\x1b", "\t"]
+    chosen = random.Random(5)  # noqa: S311 - keys, not secrets
+    try:
+        with Terminal([*CTOP, "--all", "-d", "0.1"], environment(tmp_path)) as terminal:
+            terminal.wait_for("? help")
+            for _ in range(300):
+                terminal.send(chosen.choice(keys))
+                terminal.read(0.01)
+                assert terminal.process.poll() is None, terminal.text
+            for _ in range(4):
+                terminal.send("\x1b")
+                terminal.read(0.3)
+            terminal.send("q")
+            terminal.read(0.5)
+            if terminal.process.poll() is None:  # the first q may have closed the detail view
+                terminal.send("q")
+            assert terminal.wait_until_gone() == 0
+            assert "internal error" not in terminal.raw.decode(errors="replace")
+    finally:
+        ended.set()
+        churn.join()
+        remove(mounts, TOP)
+
+
+def _churn(mounts: Mounts, ended: threading.Event) -> None:
+    for number in itertools.count():
+        if ended.is_set():
+            return
+        create(mounts, f"{TOP}/c{number % 40}")
+        remove(mounts, f"{TOP}/c{(number + 20) % 40}")
+
+
+def test_without_cgroups_it_says_so(tmp_path: Path) -> None:
+    """Not a traceback, but what is missing."""
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "mountinfo").write_bytes(b"")
+    (tmp_path / "self" / "cgroup").write_bytes(b"")
+    with pytest.raises(OutOfSight, match="no cgroup file system"):
+        Live(proc_root=str(tmp_path))
