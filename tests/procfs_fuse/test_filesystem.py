@@ -44,6 +44,10 @@ class Counting:
         """Not asked for: there are no folders here."""
         raise NotImplementedError(needs)
 
+    def open_pressure(self, cgroup: Cgroup, resource: str) -> int:
+        """Nobody writes triggers here."""
+        raise NotImplementedError(cgroup, resource)
+
 
 class Listed:
     """Containers under test control."""

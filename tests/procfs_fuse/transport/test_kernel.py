@@ -29,10 +29,14 @@ from procfs_fuse.transport.wire import (
     OPEN_IN,
     OPEN_OUT,
     OUT_HEADER,
+    POLL_IN,
     POLL_OUT,
+    POLL_SCHEDULE_NOTIFY,
     READ_IN,
     RELEASE_IN,
     STATFS_OUT,
+    WRITE_IN,
+    WRITE_OUT,
     InitFlag,
     Opcode,
     OpenFlag,
@@ -290,6 +294,44 @@ def test_refused(kernel: Kernel, opcode: int, number: int) -> None:
 def test_poll_is_ready_and_never_enosys(kernel: Kernel) -> None:
     """POLL says readable and writable, as the kernel does for procfs; ENOSYS would stick."""
     assert POLL_OUT.unpack(kernel.succeed(Opcode.POLL, bytes(24)))[0] & select.POLLIN
+
+
+class Writable(Tree):
+    """A tree whose files take writes and pollers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[tuple[int, int, bytes]] = []
+        self.pollers: list[int | None] = []
+
+    def write(self, node: int, fh: int, data: bytes, pid: int) -> int:
+        """Take all of it."""
+        assert pid
+        self.written.append((node, fh, data))
+        return len(data)
+
+    def poll(self, node: int, fh: int, poller: int | None, pid: int) -> int:
+        """Nothing but news."""
+        assert (node, fh, bool(pid)) == (5, 7, True)
+        self.pollers.append(poller)
+        return select.POLLPRI
+
+
+def test_write_and_poll_reach_a_file_system_that_offers_them() -> None:
+    """All bytes that were written and no more; a poller's handle only when somebody waits."""
+    tree = Writable()
+    kernel = Kernel(tree)
+    try:
+        kernel.init()
+        answer = kernel.succeed(Opcode.WRITE, WRITE_IN.pack(7, 0, 4) + b"somebody", node=5)
+        assert (answer, tree.written) == (WRITE_OUT.pack(4), [(5, 7, b"some")])
+        answer = kernel.succeed(Opcode.WRITE, WRITE_IN.pack(7, 0, 1 << 30) + b"all", node=5)
+        assert (answer, tree.written[1:]) == (WRITE_OUT.pack(3), [(5, 7, b"all")])
+        for flags in (0, POLL_SCHEDULE_NOTIFY):
+            assert POLL_OUT.unpack(kernel.succeed(Opcode.POLL, POLL_IN.pack(7, 99, flags), node=5)) == (select.POLLPRI,)
+        assert tree.pollers == [None, 99]
+    finally:
+        kernel.close()
 
 
 def test_statfs(kernel: Kernel) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from procfs_fuse.transport.notification import Notifier
 from procfs_fuse.transport.problems import Problems
-from procfs_fuse.transport.wire import INVAL_ENTRY_OUT, INVAL_INODE_OUT, OUT_HEADER, Notify
+from procfs_fuse.transport.wire import INVAL_ENTRY_OUT, INVAL_INODE_OUT, NOTIFY_POLL_OUT, OUT_HEADER, Notify
 
 
 @pytest.fixture
@@ -48,6 +48,15 @@ def test_queued_messages_are_sent_before_closing(pair: tuple[socket.socket, sock
     notifier.close(timeout_seconds=10)
     assert [INVAL_INODE_OUT.unpack(far.recv(100)[16:])[0] for _ in range(50)] == list(range(50))
     Notifier(near.fileno(), Problems(logging.getLogger("test"))).close()
+
+
+def test_a_poller_is_woken_at_once(pair: tuple[socket.socket, socket.socket]) -> None:
+    """No thread is in between: the message is there when the call returns."""
+    far, near = pair
+    Notifier(near.fileno(), Problems(logging.getLogger("test"))).wake_poller(77)
+    message = far.recv(100)
+    assert OUT_HEADER.unpack_from(message) == (24, Notify.POLL, 0)
+    assert NOTIFY_POLL_OUT.unpack(message[16:]) == (77,)
 
 
 def test_failures_are_counted() -> None:
