@@ -172,7 +172,7 @@ def test_process_that_ended_cannot_be_added(mounts: Mounts, top: str) -> None:
 
 
 def test_frozen_processes_stand_still_until_thawed(mounts: Mounts, top: str) -> None:
-    """A frozen process handles no signal; thawed it does. (A signal without a handler would end it: v2 allows that.)"""
+    """A frozen process handles no signal, a thawed one does; one without a handler would end: v2 allows that."""
     handles = "import os, signal\nsignal.signal(15, lambda *_: os._exit(7))\nprint(flush=True)\nwhile 1: signal.pause()"
     with subprocess.Popen([sys.executable, "-c", handles], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
