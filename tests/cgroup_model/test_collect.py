@@ -484,7 +484,7 @@ class Remembered:
         self.asked.append(("age", cgroup.path))
         return 7.0
 
-    def boot_offset(self, cgroup: Cgroup) -> float:
+    def boot_offset(self, _cgroup: Cgroup) -> float:
         """Give a fixed offset."""
         return -5.0
 
