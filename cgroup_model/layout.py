@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from cgroup_model.mounts import CANONICAL_NAMES, Hierarchy, Mounts, OutOfSight
@@ -92,10 +93,19 @@ def lay_out(cgroup: Cgroup, primary: Hierarchy, hierarchies: Iterable[Served]) -
             if served.shows_root:
                 whole.add(controller)
                 lineage.pop()
+            # Of the cgroup itself there is one anyway.
             levels[controller] = tuple(
-                Level(path, {controller: directory}, (controller, directory)) for path, directory in lineage
+                (_shared_level if position else _level)(controller, path, directory)
+                for position, (path, directory) in enumerate(lineage)
             )
     return Layout(primary.directory(cgroup.path), directories, levels, frozenset(whole))
+
+
+def _level(controller: str, path: str, directory: str) -> Level:
+    return Level(path, {controller: directory}, (controller, directory))
+
+
+_shared_level = lru_cache(maxsize=4096)(_level)  # of ancestors: a thousand siblings would each hold their own
 
 
 def path_in(hierarchy: Hierarchy, lines: Iterable[CgroupLine]) -> str | None:

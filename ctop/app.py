@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from textual.app import App
 from textual.timer import Timer
 
-from cgroup_model.processes import Process, Processes
 from cgscope.errors import Failure
 from ctop import actions, settings
 from ctop.arrange import View
@@ -29,6 +28,7 @@ from ctop.themes import THEMES, Theme, choose
 from ctop.widgets import Lines
 
 if TYPE_CHECKING:
+    from cgroup_model.processes import Process, Processes
     from ctop.live import Live
     from ctop.scene import Entry, Scenes
 
@@ -71,7 +71,7 @@ class CtopApp(App[None]):
         self.failure: BaseException | None = None
         self._environ = environ
         self._live = live
-        self._processes = Processes()
+        self._processes: Processes | None = None
         self._timer: Timer | None = None
 
     def on_mount(self) -> None:
@@ -167,7 +167,13 @@ class CtopApp(App[None]):
 
     def processes(self, entry: Entry) -> list[Process] | None:
         """The processes of a cgroup; None in a recording."""
-        return None if self._live is None else self._processes.read(self._live.members(entry))
+        if self._live is None:
+            return None
+        if self._processes is None:
+            from cgroup_model.processes import Processes  # noqa: PLC0415 - psutil is 3 MiB, and few look at processes
+
+            self._processes = Processes()
+        return self._processes.read(self._live.members(entry))
 
     def first_process(self, target: actions.Target) -> int | None:
         """A process of the target; None without any."""

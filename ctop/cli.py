@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from cgroup_model.mounts import OutOfSight
-from cgroup_model.recording import Recorder, Recording, RecordingError
 from cgscope.arguments import Parser, value
 from cgscope.errors import Failure, UsageError, guarded
 from cgscope.quantities import parse_duration
@@ -23,12 +22,12 @@ from ctop.columns import COLUMNS, DEFAULT, Column, chosen, listing
 from ctop.filters import parse as parse_filter
 from ctop.live import Live
 from ctop.output import Output
-from ctop.recorded import RecordingScenes, Replay
 from ctop.settings import Settings, load, path_of
 from ctop.themes import THEMES
 
 if TYPE_CHECKING:
     from ctop.app import CtopApp
+    from ctop.recorded import Replay
     from ctop.scene import Scenes
 
 PROGRAM: Final = "ctop"
@@ -126,8 +125,6 @@ def _show(app: CtopApp, scenes: Scenes) -> int:
         app.run()
     finally:
         scenes.close()
-    if isinstance(app.failure, RecordingError):
-        raise Failure(str(app.failure)) from app.failure
     if app.failure is not None:
         raise app.failure
     return 0
@@ -135,6 +132,9 @@ def _show(app: CtopApp, scenes: Scenes) -> int:
 
 def recorded(live: Live, path: str) -> Scenes:
     """Live scenes that are written to a file as well."""
+    from cgroup_model.recording import Recorder, RecordingError  # noqa: PLC0415 - SQLite, which few need
+    from ctop.recorded import RecordingScenes  # noqa: PLC0415
+
     try:
         return RecordingScenes(live, Recorder(path))
     except RecordingError as error:
@@ -144,6 +144,9 @@ def recorded(live: Live, path: str) -> Scenes:
 
 def open_replay(path: str) -> Replay:
     """The scenes of a recording."""
+    from cgroup_model.recording import Recording, RecordingError  # noqa: PLC0415 - SQLite, which few need
+    from ctop.recorded import Replay  # noqa: PLC0415
+
     try:
         return Replay(Recording(path))
     except RecordingError as error:

@@ -5,7 +5,7 @@ The survey reads one number of every cgroup; everything else is read for the row
 
 from __future__ import annotations
 
-import socket
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -98,7 +98,7 @@ class Live:
         self._machine_at = 0.0
         self._cpu_ratio: float | None = None
         self._cgroups: dict[str, Cgroup] = {}
-        self._hostname = socket.gethostname()
+        self._hostname = os.uname().nodename
         self._is_first = True
 
     def survey(self, parts: frozenset[str], needs: Need) -> Scene:

@@ -10,6 +10,7 @@ from cgroup_model.machine import busy_ratio
 from cgroup_model.rates import Moment, rates
 from cgroup_model.recording import Look, Recorded, Recorder, Recording, RecordingError
 from cgroup_model.snapshot import Need
+from cgscope.errors import Failure
 from ctop.scene import Brief, Entry, Scene, Scenes
 
 RECORDED: Final = (
@@ -74,9 +75,12 @@ class Replay:
         return self._next >= len(self)
 
     def scene(self, position: int) -> Scene:
-        """See `Past`; rates are measured against the look before."""
-        before = self._look(position - 1) if position else None
-        return scene_of(self._look(position), before)
+        """See `Past`; rates are measured against the look before. Raises `Failure` when it is damaged."""
+        try:
+            before = self._look(position - 1) if position else None
+            return scene_of(self._look(position), before)
+        except RecordingError as error:
+            raise Failure(str(error)) from error
 
     def at(self, seconds: float) -> int:
         """See `Past`."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from cgroup_model.processes import Process
 from cgroup_model.snapshot import Limit, Memory, MemoryBounds, PressureResource, Snapshot
 from cgscope.quantities import format_duration
 from ctop import values
@@ -14,6 +13,9 @@ from ctop.format import UNKNOWN, Value, clean, fit, number, percent, right
 from ctop.renderables.graph import Graph, graph_lines
 from ctop.renderables.lines import Line
 from ctop.scene import Entry
+
+if TYPE_CHECKING:
+    from cgroup_model.processes import Process
 
 PAGES: Final = ("graphs", "limits", "memory", "devices", "processes", "labels")
 PROCESS_ORDERS: Final = ("cpu", "memory", "pid", "threads", "name")

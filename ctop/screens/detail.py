@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from cgroup_model.processes import Process
 from ctop.format import fit
 from ctop.keys import DETAIL
 from ctop.renderables.detail import PAGES, PROCESS_ORDERS, Detail, page_lines, tabs, title_line
@@ -15,6 +14,9 @@ from ctop.renderables.lines import Line, Style
 from ctop.scene import Entry
 from ctop.screens.common import Common
 from ctop.widgets import Lines
+
+if TYPE_CHECKING:
+    from cgroup_model.processes import Process
 
 _FRAME = 3  # title, tabs, last line
 
