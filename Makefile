@@ -6,21 +6,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long check bench golden docs clean
+.PHONY: privileges help run test test-long check bench golden docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
 
-run: $(VENV)/runtime.stamp ## show free, the CPU count, uptime and top in a limited container beside the machine's
-	@GOAL=run scripts/preflight root fuse
+run: privileges $(VENV)/runtime.stamp ## show free, the CPU count, uptime and top in a limited container beside the machine's
 	@$(BIN)/python -m scripts.debian_tools exec free top uptime lscpu -- $(BIN)/python -m procfs_fuse.demo
 
-test: $(VENV)/dev.stamp ## run the whole functional suite (root; under 20 minutes on 2 cores)
-	@GOAL=test scripts/preflight root fuse
+test: privileges $(VENV)/dev.stamp ## run the whole functional suite (root; under 20 minutes on 2 cores)
 	@$(BIN)/python -m scripts.suite
 
-test-long: $(VENV)/dev.stamp ## the suite and the tests that take minutes
-	@GOAL=test-long scripts/preflight root fuse
+test-long: privileges $(VENV)/dev.stamp ## the suite and the tests that take minutes
 	@$(BIN)/python -m scripts.suite --long
 
 check: $(VENV)/dev.stamp ## lint, format, types, import contracts
@@ -29,8 +26,7 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/dev.stamp ## measure beside the kernel's /proc and lxcfs; prints ratios
-	@GOAL=bench scripts/preflight root fuse
+bench: privileges $(VENV)/dev.stamp ## measure beside the kernel's /proc and lxcfs; prints ratios
 	@$(BIN)/python -m benchmarks
 
 golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before committing it
@@ -41,6 +37,10 @@ docs: $(VENV)/dev.stamp ## write docs/metrics.md from the exporter's catalogue
 
 clean: ## remove the virtual environment and caches of this folder
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+# Before anything is downloaded.
+privileges:
+	@GOAL='$(MAKECMDGOALS)' scripts/preflight root fuse
 
 # The stamps are keyed to pyproject.toml: a changed dependency is installed by the next command.
 $(VENV)/runtime.stamp: pyproject.toml

@@ -40,7 +40,6 @@ class Callers:
         self._proc = proc
         self._container_path = container_path
         self._by_membership: dict[bytes, str | None] = {}  # text of /proc/PID/cgroup -> container's path
-        self._by_namespace: dict[tuple[bytes, str | None, str | None], str | None] = {}
 
     def container_of(self, pid: int) -> Cgroup | None:
         """The container of a process or thread; None for the host.
@@ -52,7 +51,7 @@ class Callers:
         membership = self._proc.read(f"{pid}/cgroup")
         path = self._path_by_membership(membership)
         if path is None:
-            path = self._path_by_namespace(pid, membership)
+            path = self._path_by_namespace(pid)
         return None if path is None else self._tree.cgroup(path)
 
     def _path_by_membership(self, membership: bytes) -> str | None:
@@ -77,19 +76,14 @@ class Callers:
             return False
         return True
 
-    def _path_by_namespace(self, pid: int, membership: bytes) -> str | None:
-        cgroup_namespace = self._proc.namespace(pid, "cgroup")
-        pid_namespace = self._proc.namespace(pid, "pid")
-        key = (membership, cgroup_namespace, pid_namespace)
-        if key not in self._by_namespace:
-            _make_room(self._by_namespace)
-            path = None
-            if cgroup_namespace not in (None, self._proc.own_cgroup_namespace):
-                path = self._cgroup_namespace_root(pid)
-            if path is None and pid_namespace not in (None, self._proc.own_pid_namespace):
-                path = self._cgroup_of_init(pid)
-            self._by_namespace[key] = path
-        return self._by_namespace[key]
+    def _path_by_namespace(self, pid: int) -> str | None:
+        """Nothing is remembered here: the kernel gives a namespace's number to the next one at once."""
+        path = None
+        if self._proc.namespace(pid, "cgroup") not in (None, self._proc.own_cgroup_namespace):
+            path = self._cgroup_namespace_root(pid)
+        if path is None and self._proc.namespace(pid, "pid") not in (None, self._proc.own_pid_namespace):
+            path = self._cgroup_of_init(pid)
+        return path
 
     def _cgroup_of_init(self, pid: int) -> str | None:
         init = self._proc.init_of(pid)

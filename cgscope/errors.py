@@ -53,7 +53,8 @@ def guarded(program: str, function: Callable[[], int]) -> int:
     """
     try:
         status = function()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # None: our caller had closed it
+            sys.stdout.flush()
     except Failure as failure:
         return _report(program, str(failure), failure.code)
     except KeyboardInterrupt:

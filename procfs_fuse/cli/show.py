@@ -48,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise Failure(str(error)) from error
     except CgroupGone as error:
         raise Failure(f"container {arguments.target} is gone", "procfs-fuse show needs a running one") from error
-    sys.stdout.buffer.write(content)
+    with open(1, "wb", closefd=False) as output:  # not sys.stdout, which is None where our caller closed it
+        output.write(content)
     return 0
 
 
@@ -72,6 +73,8 @@ def _render(target: str, view: View, policy: Policy) -> bytes:
         cgroup = _find(target, tree)
         collector = Collector(tree, source, HostFiles(), policy, History(tree, source, Proc("/proc")))
         snapshot = collector.snapshot(cgroup, view.NEEDS)
+    if view.exists is not None and not view.exists(snapshot):
+        raise Failure(f"{cgroup.path} has no {view.PATH}", "this kernel keeps it for the machine only")
     if unknown := view.missing(snapshot):
         text = f"procfs-fuse show: {', '.join(unknown)} of {cgroup.path} unknown: the machine's values are shown"
         print(printable(text), file=sys.stderr)

@@ -69,11 +69,11 @@ def _run(request: Request, registry: Registry, interruptions: supervisor.Interru
         undo.callback(record.remove)
         lease = acquire(registry, request.mountpoint)
         undo.callback(lease.release)
-        undo.callback(cgroups.destroy, mounts, container.cgroup)
+        cgroups.make(mounts, container.cgroup, request.limits)
+        undo.callback(cgroups.destroy, mounts, container.cgroup)  # only now: before, it might have been another's
         undo.callback(supervisor.block)  # a second signal must not interrupt the cleaning
         janitor = Janitor(undo.close, [record.descriptor, *lease.descriptors])
         last.callback(janitor.dismiss)
-        cgroups.make(mounts, container.cgroup, request.limits)
         return _Launch(_with_files(container, lease), janitor, interruptions).run()
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from cgscope.errors import Failure
 from procfs_fuse import syscalls
 
+_MOST_BYTES = 1 << 20  # of a file of accounts
 _MOST_ID = 2**32 - 2  # -1 means "leave as it is" to setresuid(2)
 
 
@@ -98,9 +100,17 @@ def _group_from_files(group: str) -> int:
 
 
 def _rows(path: str, fields: int) -> Iterator[list[str]]:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            rows = [line.rstrip("\n").split(":") for line in file]
-    except OSError:
-        return
+    rows = (line.split(":") for line in _text(path).split("\n"))
     yield from (row for row in rows if len(row) == fields)
+
+
+def _text(path: str) -> str:
+    """The beginning of a regular file, else nothing: in a strange root it may be a pipe, a device, or endless."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return ""
+        return file.read(_MOST_BYTES).decode("utf-8", "surrogateescape")

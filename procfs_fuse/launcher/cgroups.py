@@ -9,15 +9,23 @@ from collections.abc import Iterator
 
 from cgroup_model import control
 from cgroup_model.control import Limits
-from cgroup_model.mounts import Mounts, OutOfSight
+from cgroup_model.mounts import Hierarchy, Mounts, OutOfSight
+from cgscope.errors import Failure
 from procfs_fuse.launcher.container import PARENT_CGROUP
 
 
 def make(mounts: Mounts, path: str, limits: Limits) -> None:
-    """Make the cgroup, empty, and limit it. Raises ControlError."""
+    """Make the cgroup, empty, and limit it; leaves nothing on failure. Raises ControlError; Failure if it exists."""
     with _alone(mounts):
+        # Other launchers may have other state directories, but there is one tree of cgroups.
+        if any(_exists(hierarchy, path) for hierarchy in mounts.hierarchies):
+            raise Failure(f"the cgroup {path} exists already: another container has it", "choose another --name")
         control.create(mounts, path)
-    control.apply(mounts, path, limits)
+    try:
+        control.apply(mounts, path, limits)
+    except BaseException:
+        destroy(mounts, path)
+        raise
 
 
 def destroy(mounts: Mounts, path: str) -> None:
@@ -28,6 +36,13 @@ def destroy(mounts: Mounts, path: str) -> None:
         for hierarchy in mounts.hierarchies:
             with contextlib.suppress(OSError, OutOfSight):  # not empty: other containers are below
                 os.rmdir(hierarchy.directory(PARENT_CGROUP))
+
+
+def _exists(hierarchy: Hierarchy, path: str) -> bool:
+    try:
+        return os.path.lexists(hierarchy.directory(path))
+    except OutOfSight:
+        return False
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 
@@ -186,3 +187,23 @@ def test_numbers_are_the_namespaces_own(proc: Proc, start: Start) -> None:
         assert namespace.number_of(init) == 1
         assert namespace.number_of(os.getpid()) is None
         assert namespace._init_by_scan() == init
+
+
+def test_a_namespaces_number_is_not_its_identity(callers: Callers, mounts: Mounts, start: Start) -> None:
+    """The kernel gives the numbers of ended namespaces to new ones; a visitor is told about the new container."""
+    for turn in ("/first", "/second"):
+        init = start(name(turn), "unshare -p -f")
+        visitor = subprocess.Popen(["nsenter", "-t", str(init), "-p", "sleep", "600"])
+        try:
+            assert path_of(callers, _settled(visitor.pid)) == name(turn)
+        finally:
+            os.kill(_innermost(visitor.pid), signal.SIGKILL)
+            visitor.wait()
+        kill(mounts, name(turn))
+
+
+def _settled(pid: int) -> int:
+    """The process inside the namespace that nsenter has forked, once it is there."""
+    while _innermost(pid) == pid:
+        os.sched_yield()
+    return _innermost(pid)

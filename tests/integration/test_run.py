@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cgroup_model.control import create, remove
 from cgroup_model.mounts import discover_mounts
 from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, alive, cgroups_of, eventually
@@ -496,3 +497,31 @@ def test_no_process_of_ours_is_in_the_memory_cgroup(mounted: CommandLine) -> Non
     launcher.terminate()
     launcher.wait(PATIENCE_SECONDS)
     assert set(names) <= {"sh\n", "sleep\n"}
+
+
+def test_a_name_that_is_taken_elsewhere_is_refused(mounted: CommandLine) -> None:
+    """There is one tree of cgroups: a launcher with another state directory leaves a container of that name alone."""
+    taken = f"taken-{os.getpid()}"
+    create(discover_mounts(), f"/cgscope/{taken}")
+    try:
+        found = mounted("run", "--name", taken, "--memory", "32M", "--", "true")
+        assert found.returncode == 1
+        assert taken in found.stderr
+        assert cgroups_of(taken)
+    finally:
+        remove(discover_mounts(), f"/cgscope/{taken}")
+
+
+def test_accounts_of_a_hostile_root_are_bounded(mounted: CommandLine, busybox_root: Path) -> None:
+    """A user database that is a device without an end, or a pipe that nobody writes to, is as good as none."""
+    passwd = busybox_root / "etc" / "passwd"
+    passwd.parent.mkdir(exist_ok=True)
+    for hostile in ("device", "pipe"):
+        passwd.unlink(missing_ok=True)
+        if hostile == "device":
+            passwd.symlink_to("/dev/zero")
+        else:
+            os.mkfifo(passwd)
+        found = mounted("run", "--rootfs", str(busybox_root), "--user", "nobody-such", "--", "true")
+        assert found.returncode == 1
+        assert "no user" in found.stderr
