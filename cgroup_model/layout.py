@@ -137,8 +137,14 @@ def upwards(hierarchy: Hierarchy, path: str) -> list[tuple[str, str]]:
     found = [(hierarchy.path(directory), directory)]
     while len(directory) > len(top):
         directory = directory[: directory.rindex("/")]
-        found.append((hierarchy.path(directory), directory))
+        found.append((_path_of_ancestor(hierarchy, directory), directory))
     return found
+
+
+@lru_cache(maxsize=4096)
+def _path_of_ancestor(hierarchy: Hierarchy, directory: str) -> str:
+    """Siblings have the same ancestors: worked out once for all of them, and one text for all."""
+    return hierarchy.path(directory)
 
 
 def _shows_root(hierarchy: Hierarchy) -> bool:

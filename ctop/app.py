@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ctop.live import Live
     from ctop.scene import Entry, Scenes
 
+_SECOND_LOOK_SECONDS = 0.3  # after the start: when the first frame is out
+
 
 class CtopApp(App[None]):
     """Shows scenes. ``live`` is what can be acted on, ``recorded`` the recording that is replayed instead."""
@@ -82,6 +84,8 @@ class CtopApp(App[None]):
         if self.settings.hint:
             main.message, main.is_problem = self.settings.hint, True
         self._timer = self.set_interval(self.settings.delay, self._tick)
+        if not self.is_replay:
+            self.set_timer(_SECOND_LOOK_SECONDS, self._tick)  # so that the next regular look has rates
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):  # not the main thread: somebody else's signals

@@ -49,7 +49,9 @@ class Session:
             self._play(self._recorded)
             return
         by = COLUMNS[self.view.sort]
-        parts = frozenset({by.survey} if by.survey else ())
+        # The first frame does not wait for a thousand counters: CPU usage is unknown then anyway.
+        wanted = by.survey if self.scene is not None or by.survey != "cpu" else ""
+        parts = frozenset({wanted} if wanted else ())
         scene = self.scenes.survey(parts, Need.NOTHING if by.survey is not None else by.needs)
         self._show(scene)
         self._look()
