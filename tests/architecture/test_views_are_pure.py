@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,8 @@ from cgroup_model.snapshot import (
     Snapshot,
     Tasks,
 )
-from procfs_fuse.views import VIEWS, View
+from cgroup_model.sysfiles import cpu_tree, node_tree
+from procfs_fuse.views import TREES, VIEWS, Tree, View
 
 MEBIBYTE = 1 << 20
 
@@ -64,9 +66,10 @@ def audit() -> Audit:
 
 def host_of_this_machine() -> Host:
     """Return the real files: whatever this kernel writes has to be rendered without a second look at it."""
-    names = ("meminfo", "stat", "cpuinfo", "swaps", "diskstats")
-    files = {name: Path("/proc", name).read_bytes() for name in names}
-    return Host(**files, online_cpus=(0,), pid_max=32768, threads_max=10000)
+    names = ("meminfo", "stat", "cpuinfo", "swaps", "diskstats", "vmstat", "partitions")
+    files: dict[str, Any] = {name: Path("/proc", name).read_bytes() for name in names}
+    folders: dict[str, Any] = {"cpu_files": cpu_tree("/sys").read(0), "node_files": node_tree("/sys").read(0)}
+    return Host(**files, **folders, online_cpus=(0,), pid_max=32768, threads_max=10000)
 
 
 def limited() -> Snapshot:
@@ -110,6 +113,21 @@ def test_views_do_nothing_but_render(audit: Audit, view: View, snapshot: Callabl
         first, second = view.render(given), view.render(given)
     assert events == []
     assert first == second
+
+
+@pytest.mark.parametrize("snapshot", [limited, unlimited])
+@pytest.mark.parametrize("tree", TREES.values(), ids=TREES)
+def test_folders_do_nothing_but_list_and_render(audit: Audit, tree: Tree, snapshot: Callable[[], Snapshot]) -> None:
+    """The same for the folders whose files depend on the container, and for each of their files."""
+    given = snapshot()
+
+    def render() -> dict[str, bytes]:
+        return {view.PATH: view.render(given) for view in tree.leaves(tree.key(given))}
+
+    with audit.armed() as events:
+        first, second = render(), render()
+    assert events == []
+    assert first == second != {}
 
 
 def test_the_hook_hears(audit: Audit) -> None:
