@@ -3,8 +3,8 @@
 Two file systems share one set of containers:
 
 * `OpenFileSystem`: ``proc/…`` and ``sys/…`` answer for the caller's container, ``containers/<key>/…`` for that one.
-  Every open renders afresh, after its answer; like procfs, sizes are 0, a read at offset 0 renders again (but for a
-  first one that follows within a millisecond), and reads at other offsets continue in the bytes of the last rendering.
+  Like procfs, sizes are 0, every read at offset 0 renders afresh, and reads at other offsets continue in the bytes of
+  the last rendering.
 * `CachedFileSystem`: ``<key>/…``. Files of fixed length are served from the kernel's page cache for one TTL, the others
   are symbolic links to the open file system.
 
@@ -38,7 +38,6 @@ _INDEX_MASK = (1 << INDEX_BITS) - 1
 _SECOND_NS = 1_000_000_000
 _NAME_VALID_NS = 10_000_000  # of a container
 _STATIC_VALID_NS = 60 * _SECOND_NS  # names inside a container's tree never change
-_EARLY_NS = 1_000_000  # how long before its first read a file may be rendered, if that is after its open
 _MOST_KEPT_BYTES = 16 << 20  # content of open handles; beyond it the oldest is rendered anew when read on
 
 CONTAINERS_NODE = CALLER_SLOT << INDEX_BITS | CONTAINERS_INDEX
@@ -180,7 +179,6 @@ class _Handle:
     trigger: Trigger | None = None
     passthrough: bool = False  # of the moment of the open: one open file never has two kinds of answers
     content: bytes | None = None
-    good_until_ns: int = 0  # CLOCK_MONOTONIC: a first read before that takes what was rendered after the open
 
 
 class OpenFileSystem(_FileSystem):
@@ -202,7 +200,6 @@ class OpenFileSystem(_FileSystem):
         self._handles: dict[int, _Handle] = {}
         self._kept: OrderedDict[int, int] = OrderedDict()  # handle -> bytes kept for it
         self._kept_bytes = 0
-        self._just_opened: int | None = None
         self._next_handle = time.time_ns()  # never a handle that an earlier process gave out
 
     @property
@@ -260,7 +257,6 @@ class OpenFileSystem(_FileSystem):
         number = self._next_handle
         self._next_handle += 1
         self._handles[number] = handle
-        self._just_opened = number
         return number
 
     def read(self, node: int, fh: int, offset: int, size: int, pid: int) -> bytes:
@@ -269,10 +265,9 @@ class OpenFileSystem(_FileSystem):
         if handle is None:
             handle = self._handles[fh] = self._new_handle(node, pid)  # opened before we were started
         content = handle.content
-        if content is None or (offset == 0 and time.monotonic_ns() >= handle.good_until_ns):
+        if content is None or offset == 0:
             content = self._render(handle)
             self._keep(fh, handle, content)
-        handle.good_until_ns = 0
         return content[offset : offset + size]
 
     def release(self, node: int, fh: int) -> None:  # noqa: ARG002 - the protocol's
@@ -303,16 +298,7 @@ class OpenFileSystem(_FileSystem):
         return self._triggers.poll(handle.trigger, poller)
 
     def settle(self) -> None:
-        """Render what was opened: after the answer, while its receiver wakes up and asks for the bytes."""
-        if self._just_opened is None:
-            return
-        number, self._just_opened = self._just_opened, None
-        handle = self._handles[number]
-        try:
-            self._keep(number, handle, self._render(handle))
-        except OSError:
-            return  # the READ that follows says why
-        handle.good_until_ns = time.monotonic_ns() + _EARLY_NS
+        """Nothing is left for later here."""
 
     def _item(self, node: int, pid: int) -> Item:
         item = self._items.get(node & _INDEX_MASK)

@@ -226,33 +226,6 @@ def test_pread_on_a_fresh_descriptor() -> None:
     assert world.open.read(node, world.open.open(node, os.O_RDONLY, 3), 81, 100, 3) == b"00000001\n"
 
 
-@pytest.mark.parametrize(("early_ns", "ages"), [(1 << 60, [1, 2, 3]), (0, [2, 3, 4])], ids=["at once", "late"])
-def test_the_first_read_takes_what_was_rendered_after_the_open(
-    monkeypatch: pytest.MonkeyPatch, early_ns: int, ages: list[int]
-) -> None:
-    """Once and for a moment only: the next read of the beginning, and a late first one, are fresh."""
-    monkeypatch.setattr("procfs_fuse.filesystem._EARLY_NS", early_ns)
-    world = World()
-    node = world.node("proc/uptime")
-    handle = world.open.open(node, os.O_RDONLY, 1)
-    assert world.collector.taken == 0
-    world.open.settle()
-    world.open.settle()
-    assert world.collector.taken == 1
-    assert [int(world.open.read(node, handle, 0, 9, 1)) for _ in range(3)] == ages
-
-
-def test_what_goes_between_open_and_read_is_enodev() -> None:
-    """Nothing is raised after the answer; the READ that follows says it."""
-    world = World()
-    node = world.node("proc/uptime")
-    handle = world.open.open(node, os.O_RDONLY, 1)
-    world.collector.error = CgroupGone("/docker/one")
-    world.open.settle()
-    with pytest.raises(OSError, match="No such device"):
-        world.open.read(node, handle, 0, 9, 1)
-
-
 def test_a_handle_of_an_earlier_process_still_reads() -> None:
     """An unknown handle is rebuilt from its node, so that a restart is not seen."""
     world = World()
