@@ -1,0 +1,67 @@
+"""Every cgroup of the machine, as they come and go, and their single numbers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from cgroup_model.collect import Collector
+from cgroup_model.control import create, remove
+from cgroup_model.hierarchy import Tree
+from cgroup_model.host import HostFiles
+from cgroup_model.inventory import Inventory
+from cgroup_model.mounts import Mounts, discover_mounts
+from cgroup_model.snapshot import Need
+from cgroup_model.source import Source
+from cgroup_model.survey import Survey
+
+TOP = f"/cgscope-test-inventory-{os.getpid()}"
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes cgroups: needs root")
+
+
+@pytest.fixture
+def mounts() -> Iterator[Mounts]:
+    """Return what is mounted; take away what the test made."""
+    found = discover_mounts()
+    yield found
+    remove(found, TOP)
+
+
+def test_cgroups_come_and_go(mounts: Mounts) -> None:
+    """Made, removed, and made again under the same name between two looks: another cgroup."""
+    with Source() as source:
+        tree = Tree(mounts, source)
+        inventory = Inventory(tree)
+        try:
+            assert TOP not in inventory.cgroups()
+            create(mounts, f"{TOP}/a")
+            first = inventory.cgroups()[f"{TOP}/a"]
+            assert inventory.cgroups()[f"{TOP}/a"] is first
+            remove(mounts, f"{TOP}/a")
+            create(mounts, f"{TOP}/a")
+            assert inventory.cgroups()[f"{TOP}/a"].inode != first.inode
+            remove(mounts, f"{TOP}/a")
+            assert f"{TOP}/a" not in inventory.cgroups()
+            assert TOP in inventory.cgroups()
+        finally:
+            inventory.close()
+            tree.close()
+
+
+def test_the_survey_agrees_with_a_whole_look(mounts: Mounts) -> None:
+    """The single numbers are those of a snapshot, or unknown where that knows nothing; gone is unknown."""
+    create(mounts, TOP)
+    with Source() as source, HostFiles() as host:
+        tree = Tree(mounts, source)
+        survey = Survey(tree, source)
+        cgroup = tree.cgroup(TOP)
+        snapshot = Collector(tree, source, host).snapshot(cgroup, Need.MEMORY | Need.CPU | Need.PIDS)
+        assert survey.memory_bytes(cgroup) == (snapshot.memory.current if snapshot.memory else None)
+        assert survey.cpu_usec(cgroup) == (snapshot.cpu.usage_usec if snapshot.cpu else None)
+        assert survey.pids(cgroup) == (snapshot.pids.current if snapshot.pids else None) == 0
+        remove(mounts, TOP)
+        assert (survey.memory_bytes(cgroup), survey.pids(cgroup), survey.cpu_usec(cgroup)) == (None, None, None)
+        tree.close()
