@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from procfs_fuse import syscalls
@@ -15,6 +16,8 @@ READ_ONLY: Final = WRITABLE | syscalls.MS_RDONLY
 DEVICE: Final = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
 
 _TAKE_TRIGGERS: Final = "proc/pressure/"  # programs write to these files to be woken (Documentation/accounting/psi.rst)
+_DEVICES: Final = "sys/class/block"  # ours has one file of each device's many: never bound as a whole
+_MOST_DEVICES: Final = 256  # each takes a descriptor of `Bound`, of which a process may have 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +30,24 @@ class Binding:
 
 
 def of_container(tree: str) -> list[Binding]:
-    """A binding for every file below ``tree``, the directory that a mount shows for one container."""
-    return [
+    """A binding for every file below ``tree``, the directory that a mount shows for one container.
+
+    A link to a folder of the other mount is bound as one, but for that of block devices.
+    """
+    bindings = [
         Binding(os.path.join(tree, path), f"/{path}", WRITABLE if path.startswith(_TAKE_TRIGGERS) else READ_ONLY)
         for path in sorted(_files(tree, ""))
+        if path != _DEVICES
     ]
+    return bindings + list(islice(_of_devices(os.path.join(tree, _DEVICES)), _MOST_DEVICES))
+
+
+def _of_devices(folder: str) -> Iterator[Binding]:
+    """Bind over the file itself: all that sysfs has in class/block and in block are links to it."""
+    if not os.path.isdir(folder):
+        return  # not selected
+    for name in sorted(os.listdir(folder)):
+        yield Binding(f"{folder}/{name}/stat", os.path.realpath(f"/{_DEVICES}/{name}/stat"))
 
 
 def _files(tree: str, below: str) -> Iterator[str]:

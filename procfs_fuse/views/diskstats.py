@@ -30,11 +30,12 @@ def render(snapshot: Snapshot) -> bytes:
         fields = line.split()
         device = devices.get(b":".join(fields[:2]))
         if device is not None and len(fields) > _NAMES:
-            lines.append(_line(fields[:_NAMES], fields[_NAMES:], device))
+            lines.append(b"%4s %7s %s %s\n" % (*fields[:_NAMES], b" ".join(counters(fields[_NAMES:], device))))
     return b"".join(lines)
 
 
-def _line(names: list[bytes], counters: list[bytes], device: IoDevice) -> bytes:
+def counters(machines: list[bytes], device: IoDevice) -> list[bytes]:
+    """Return the columns after a device's name, as many as the machine's."""
     requests_and_sectors = {
         0: device.rios,
         2: _sectors(device.rbytes),
@@ -43,12 +44,11 @@ def _line(names: list[bytes], counters: list[bytes], device: IoDevice) -> bytes:
         11: device.dios,  # since Linux 4.18 ("block: Track DISCARD statistics ...")
         13: _sectors(device.dbytes),
     }
-    shown = [b"0"] * len(counters)  # as many columns as the machine's kernel has
+    shown = [b"0"] * len(machines)
     for index, value in requests_and_sectors.items():
-        if index < len(counters):
-            shown[index] = counters[index] if value is None else b"%d" % value
-    major, minor, name = names
-    return b"%4s %7s %s %s\n" % (major, minor, name, b" ".join(shown))
+        if index < len(machines):
+            shown[index] = machines[index] if value is None else b"%d" % value
+    return shown
 
 
 def _sectors(size_bytes: int | None) -> int | None:

@@ -466,7 +466,10 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_iostat(instance: Instance, mounts: Mounts, tool: FindTool, disk: Path) -> None:
-    """What the container writes past the cache shows in `iostat`, to the kilobyte."""
+    """What the container writes past the cache shows in `iostat`, to the kilobyte; the machine's totals do not.
+
+    With ``-p ALL`` it reads /proc/diskstats, without it /sys/block/<device>/stat.
+    """
     device = os.stat(disk).st_dev
     major, minor = os.major(device), os.minor(device)
     with running(instance, name("disk"), "--memory", "256M", "--cpus", "1") as container:
@@ -483,6 +486,15 @@ def test_iostat(instance: Instance, mounts: Mounts, tool: FindTool, disk: Path) 
         assert int(first[6]) * 1024 <= control.written_bytes(major, minor)
         assert second[6] == "0"
         assert text.count("avg-cpu") == 2
+        file = os.path.realpath(f"/sys/dev/block/{major}:{minor}/stat")
+        sectors = int(container.sh(f"cat {shlex.quote(file)}").split()[6])
+        assert after <= sectors * 512 <= control.written_bytes(major, minor)
+        plain = container.tool(tool("iostat"), "-k -d 1 2")
+        disks = [line.split() for line in plain.splitlines() if line.split()[:1] == [node]]
+        if os.path.isdir(f"/sys/block/{node}"):  # of partitions it shows the disk
+            assert sectors // 2 <= int(disks[0][6]) <= control.written_bytes(major, minor) // 1024
+            assert disks[1][6] == "0"
+        assert "size" in container.sh(f"ls /sys/class/block/{node}").split()  # the rest of sysfs is there
 
 
 def count_io(control: ControlFiles, major: int, minor: int) -> None:

@@ -19,3 +19,14 @@ def test_every_file_of_a_tree_is_bound_over_its_path(tmp_path: Path) -> None:
         Binding(f"{tmp_path}/proc/pressure/cpu", "/proc/pressure/cpu", WRITABLE),
         Binding(f"{tmp_path}/sys/devices/system/cpu/online", "/sys/devices/system/cpu/online", READ_ONLY),
     ]
+
+
+def test_of_a_block_device_only_its_stat_is_bound(tmp_path: Path) -> None:
+    """Our folder of devices lacks most of the machine's files, so it must not hide that one."""
+    (tmp_path / "elsewhere/loop-none").mkdir(parents=True)
+    (tmp_path / "elsewhere/loop-none/stat").touch()
+    tree = tmp_path / "tree"
+    (tree / "sys/class").mkdir(parents=True)
+    (tree / "sys/class/block").symlink_to(tmp_path / "elsewhere")
+    (binding,) = of_container(str(tree))
+    assert binding == Binding(f"{tree}/sys/class/block/loop-none/stat", "/sys/class/block/loop-none/stat", READ_ONLY)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cgroup_model.snapshot import UNLIMITED, Host, Io, IoDevice, Load, Pids, Policy, Snapshot, Tasks
-from procfs_fuse.views import VIEWS
+from procfs_fuse.views import TREES, VIEWS
 
 LOADAVG, DISKSTATS = "proc/loadavg", "proc/diskstats"
 PID_MAX, THREADS_MAX = "proc/sys/kernel/pid_max", "proc/sys/kernel/threads-max"
@@ -88,6 +88,32 @@ def test_diskstats_of_unknown_io_is_the_machines(limited: Snapshot) -> None:
     """No io controller is another thing than no io."""
     assert render(DISKSTATS, replace(limited, io=None)) == limited.host.diskstats
     assert render(DISKSTATS, replace(limited, io=Io())) == b""
+
+
+def device_files(snapshot: Snapshot) -> dict[str, bytes]:
+    """Render every file of sys/class/block."""
+    tree = TREES["sys/class/block"]
+    return {view.PATH: view.render(snapshot) for view in tree.leaves(tree.key(snapshot))}
+
+
+def test_stat_of_a_device_is_its_line_of_diskstats(limited: Snapshot) -> None:
+    """The same columns, padded to 8; zeros for a device that the container never used; a slash is ``!`` in sysfs."""
+    machines = b"   8       0 sda 1 2 3 4 5 6 7 8 9 10 11\n 104       1 cciss/c0d0p1 1 2 3 4 5 6 7 8 9 10 11\n"
+    host = replace(limited.host, diskstats=machines)
+    shown = replace(limited, host=host, io=Io(devices=(IoDevice(8, 0, 51200, 512, 30, 4, 99, 99),)))
+    used, unused = device_files(shown).items()
+    numbers = (30, 0, 100, 0, 4, 0, 1, 0, 0, 0, 0)
+    assert used == ("sys/class/block/sda/stat", b" ".join(b"%8d" % number for number in numbers) + b"\n")
+    assert unused == ("sys/class/block/cciss!c0d0p1/stat", b" ".join([b"       0"] * 11) + b"\n")
+    assert used[1].split() == render(DISKSTATS, shown).split()[3:]
+
+
+def test_stat_of_a_device_with_unknown_io_is_the_machines(limited: Snapshot) -> None:
+    """As diskstats has it."""
+    unknown = replace(limited, io=None)
+    expected = [line.split()[3:] for line in render(DISKSTATS, unknown).splitlines()]
+    assert [content.split() for content in device_files(unknown).values()] == expected
+    assert device_files(replace(limited, host=Host())) == {}
 
 
 # ------------------------------------------------------------------------------- pid_max and threads-max
