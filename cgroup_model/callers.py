@@ -39,6 +39,7 @@ class Callers:
         self._primary = tree.mounts.primary
         self._proc = proc
         self._container_path = container_path
+        self._own_paths: dict[bytes, str] = {}  # text of /proc/PID/cgroup -> path in the primary hierarchy
         self._by_membership: dict[bytes, str | None] = {}  # text of /proc/PID/cgroup -> container's path
 
     def container_of(self, pid: int) -> Cgroup | None:
@@ -93,13 +94,24 @@ class Callers:
         found = self._path_by_membership(membership)
         if found is not None:
             return found
-        path = self._tree.cgroup_of_pid(init).path.removesuffix("/init.scope")
+        path = self._own_path(membership).removesuffix("/init.scope")
         return path if path not in ("", "/") else None
+
+    def _own_path(self, membership: bytes) -> str:
+        """Path in the primary hierarchy; the same text always means the same."""
+        known = self._own_paths.get(membership)
+        if known is None:
+            path = path_in(self._primary, proc_cgroup(membership))
+            if path is None:
+                raise OutOfSight(f"a process is in no cgroup of {self._primary.mountpoint}")
+            _make_room(self._own_paths)
+            known = self._own_paths[membership] = self._primary.path(self._primary.directory(path))
+        return known
 
     def _cgroup_namespace_root(self, pid: int) -> str | None:
         """Path of the root of a process's cgroup namespace: its path as we see it, less its path as it sees it."""
         inside = self._path_seen_from_inside(pid)
-        path = self._tree.cgroup_of_pid(pid).path
+        path = self._own_path(self._proc.read(f"{pid}/cgroup"))
         if inside is None or inside.startswith("/.."):
             return None
         root = path.removesuffix(inside.rstrip("/"))
@@ -126,6 +138,6 @@ class Callers:
         return path_in(self._primary, proc_cgroup(seen[0])) if seen else None
 
 
-def _make_room(cache: dict[bytes, str | None] | dict[tuple[bytes, str | None, str | None], str | None]) -> None:
+def _make_room(cache: dict[bytes, str] | dict[bytes, str | None]) -> None:
     if len(cache) >= _MOST_REMEMBERED:
         cache.clear()

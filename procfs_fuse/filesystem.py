@@ -25,6 +25,7 @@ from typing import Protocol
 
 from cgroup_model.keys import escape_path
 from cgroup_model.layout import Cgroup
+from cgroup_model.mounts import OutOfSight
 from cgroup_model.procfs import NoSuchTask
 from cgroup_model.source import CgroupGone
 from procfs_fuse.contents import Contents
@@ -333,6 +334,8 @@ class OpenFileSystem(_FileSystem):
             return _Handle(view, None, "the caller cannot be seen")
         except CgroupGone:
             return _Handle(view, None, "the caller's cgroup is gone")
+        except OutOfSight:
+            return _Handle(view, None, "the caller's cgroup is not mounted here")
 
     def _render(self, handle: _Handle) -> bytes:
         if handle.cgroup is not None:
