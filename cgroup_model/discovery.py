@@ -89,6 +89,7 @@ class Discovery:
         self._removed = removed
         self._inotify = _open_inotify()
         self._watched: dict[int, str] = {}  # watch -> directory
+        self._watches: dict[str, int] = {}  # the other way round
         self._found: set[str] = set()
         self._warned = False
         self.is_live = False
@@ -106,7 +107,7 @@ class Discovery:
     def refresh(self) -> bool:
         """Look at everything again; True when the set of containers changed."""
         before, self._found = self._found, set()
-        self._watched = {}  # all that exist are found again under the same number
+        self._watched, self._watches = {}, {}  # all that exist are found again under the same number
         self.is_live = self._inotify is not None
         self._scan(self._hierarchy.mountpoint)
         if self._inotify is not None and not self.is_live and not self._warned:
@@ -141,13 +142,16 @@ class Discovery:
         if parent is None:
             return False
         if event.ignored:
-            del self._watched[event.watch]
+            directory = self._watched.pop(event.watch)
+            if self._watches.get(directory) == event.watch:
+                del self._watches[directory]
             return False
         if event.created:
             count = len(self._found)
             self._scan(f"{parent}/{event.name}")
             return len(self._found) != count
         path = self._hierarchy.path(f"{parent}/{event.name}")
+        self._unwatch(f"{parent}/{event.name}")
         self._removed(path)
         if path not in self._found:
             return False
@@ -167,12 +171,19 @@ class Discovery:
                 if not child.is_leaf:
                     pending.extend(below.directory for below in _listed(directory))
 
+    def _unwatch(self, directory: str) -> None:
+        """Give back the watch of a removed directory: the kernel keeps it for as long as it caches the inode."""
+        watch = self._watches.pop(directory, None)
+        if watch is not None and self._inotify is not None:
+            self._inotify.remove(watch)
+
     def _watch(self, directory: str) -> bool:
         """Watch a directory as far as possible; False when it is gone."""
         if self._inotify is None:
             return True
         try:
-            self._watched[self._inotify.add(directory)] = directory
+            watch = self._inotify.add(directory)
+            self._watched[watch], self._watches[directory] = directory, watch
         except OSError as error:
             if error.errno in _GONE:
                 return False

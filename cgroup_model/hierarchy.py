@@ -115,14 +115,18 @@ class Tree:
 
         The kernel never gives an inode number of a cgroup again (64-bit kernfs ids, fs/kernfs/dir.c).
         """
+        known = self._layouts.get(cgroup)  # not kept anew: those that are asked about are often gone
+        home = self._primary.directory(cgroup.path) if known is None else known.home
         try:
-            return os.lstat(self.layout(cgroup).home).st_ino == cgroup.inode
+            return os.lstat(home).st_ino == cgroup.inode
         except OSError:
             return False
 
     def forget(self, path: str) -> None:
         """Drop what is cached of a cgroup that is gone, its descriptors included."""
-        self._known.pop(path, None)
+        known = self._known.pop(path, None)
+        if known is not None:
+            self._layouts.pop(known.cgroup, None)
         for served in self._served:
             try:
                 self._source.forget(served.hierarchy.directory(path))

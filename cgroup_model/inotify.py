@@ -57,6 +57,10 @@ class Inotify:
         mask = _IN_CREATE | _IN_DELETE | _IN_ONLYDIR | _IN_DONT_FOLLOW
         return self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(directory), mask))
 
+    def remove(self, watch: int) -> None:
+        """Stop watching; a watch that is gone already is no error. The kernel confirms with an ``ignored`` event."""
+        self._libc.inotify_rm_watch(self._fd, watch)
+
     def read(self) -> Iterator[Event]:
         """Yield the directory events that are waiting; never blocks."""
         while True:

@@ -51,6 +51,43 @@ def test_cgroups_come_and_go(mounts: Mounts) -> None:
             tree.close()
 
 
+def watches() -> int:
+    """Count the inotify watches of this process, as the kernel has them."""
+    count = 0
+    for number in os.listdir("/proc/self/fdinfo"):
+        try:
+            with open(f"/proc/self/fdinfo/{number}", encoding="ascii") as file:
+                count += sum(line.startswith("inotify wd:") for line in file)
+        except FileNotFoundError:
+            continue
+    return count
+
+
+def test_watches_of_removed_cgroups_are_given_back(mounts: Mounts) -> None:
+    """The kernel keeps a watch as long as it caches the inode: a machine with churn would run out of them."""
+    create(mounts, TOP)
+    with Source() as source:
+        tree = Tree(mounts, source)
+        survey = Survey(tree, source)
+        inventory = Inventory(tree)
+        try:
+            inventory.cgroups()
+            before = watches()
+            for number in range(20):
+                create(mounts, f"{TOP}/{number}")
+            made = [one for path, one in inventory.cgroups().items() if path.startswith(f"{TOP}/")]
+            assert watches() >= before + 20
+            assert len([survey.memory_bytes(one) for one in made]) == 20  # descriptors that keep the inodes
+            for number in range(20):
+                remove(mounts, f"{TOP}/{number}")
+            inventory.cgroups()
+            inventory.cgroups()
+            assert watches() < before + 10  # others on this machine may make cgroups meanwhile
+        finally:
+            inventory.close()
+            tree.close()
+
+
 def test_the_survey_agrees_with_a_whole_look(mounts: Mounts) -> None:
     """The single numbers are those of a snapshot, or unknown where that knows nothing; gone is unknown."""
     create(mounts, TOP)
