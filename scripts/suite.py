@@ -1,136 +1,114 @@
 """Run the whole test suite (`make test`): on this machine and in guests of other cgroup worlds; sum up in a table.
 
 Unit, property, golden and architecture tests do not depend on the world and run once. `tests/integration` runs against
-this machine's kernel and, in a guest, against each world (cgroup v1, v2) that this machine has not.
+this machine's kernel and, in a guest, against each world (cgroup v1, v2) that this machine has not. Guests are machines
+of their own, so they run beside the rest.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import xml.etree.ElementTree as ET
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from cgroup_model.mounts import discover_mounts
 from scripts.debian_tools import TOOLS, DebianTools, FetchError, Unavailable
+from scripts.outcome import Outcome, closing_line, table
+from scripts.parts import GUEST, ROOT, Part, command, parts
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-PURE_WORLDS: Final = ("v2", "v1")
-WORLDS: Final = (*PURE_WORLDS, "hybrid")
-
-GUEST_SECONDS: Final = 900
-"""A guest that hangs ends after this long."""
-
-GUEST: Final = (sys.executable, "tests/guest/run.py")
 NO_GUEST: Final = 125
-"""Its exit code when there is no guest to be had."""
+"""Exit code of the guest's runner when there is no guest to be had."""
+
+PROGRESS_SECONDS: Final = 60
+SECOND_CHANCES: Final = 3
+"""More failures than this in one part are no accident, and are not run again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One run of pytest: which tests, and in which world."""
+class Suite:
+    """Runs parts side by side; what each prints comes in one piece when it has ended."""
 
-    suite: str
-    world: str
-    tests: tuple[str, ...]
-    guest: bool = False
+    def __init__(self, options: Sequence[str]) -> None:
+        self._options = options
+        self._printing = threading.Lock()
+        self._started = time.monotonic()
+
+    def run(self, todo: Sequence[Part]) -> list[Outcome]:
+        """Run everything: what is native one after the other, each guest beside it."""
+        lanes = [[part for part in todo if not part.guest], *([part] for part in todo if part.guest)]
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            return [outcome for lane in pool.map(self._one_by_one, lanes) for outcome in lane]
+
+    def run_part(self, part: Part) -> Outcome:
+        """Run pytest for one part."""
+        self._say(f"{part}: begins")
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="cgscope-suite-") as folder:
+            log = Path(folder, "log")
+            exit_code = self._pytest(part, folder, log)
+            outcome = Outcome(part, exit_code, time.monotonic() - started)
+            if part.guest and exit_code == NO_GUEST and guest_is_optional():
+                outcome.exit_code = 0
+                outcome.skips["no guest on a machine without apt; the reason is above"] += 1
+            else:
+                outcome.count(Path(folder, "report.xml"))
+            self._show(part, log)
+        return outcome
+
+    def _one_by_one(self, lane: Sequence[Part]) -> list[Outcome]:
+        return [self.run_part(part) for part in lane]
+
+    def _pytest(self, part: Part, folder: str, log: Path) -> int:
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command(part, self._options, folder), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
+            )
+            while True:
+                try:
+                    return process.wait(PROGRESS_SECONDS)
+                except subprocess.TimeoutExpired:
+                    self._say(f"{part}: {progress(log)}")
+
+    def _say(self, line: str) -> None:
+        with self._printing:
+            print(f"[{time.monotonic() - self._started:4.0f} s] {line}", flush=True)
+
+    def _show(self, part: Part, log: Path) -> None:
+        with self._printing:
+            print(f"\n### {part}", flush=True)
+            sys.stdout.buffer.write(log.read_bytes())
+            sys.stdout.buffer.flush()
 
 
-@dataclass(slots=True)
-class Outcome:
-    """What one run of pytest did; ``skips`` counts reasons."""
-
-    part: Part
-    exit_code: int
-    seconds: float
-    counts: Counter[str] = field(default_factory=Counter)
-    skips: Counter[str] = field(default_factory=Counter)
+def progress(log: Path) -> str:
+    """Return how far pytest has come, as it says itself."""
+    said = re.findall(rb"\[ *(\d+)%\]", log.read_bytes())
+    return f"{said[-1].decode()} %" if said else "no test has ended yet"
 
 
-def parts(native: str, *, every_world: bool) -> Iterator[Part]:
-    """Yield what is to be run on a machine of the world ``native``."""
-    here = "native " + native
-    yield Part("unit", here, ("tests", "--ignore=tests/integration"))
-    yield Part("integration", here, ("tests/integration",))
-    for world in WORLDS:
-        if every_world or (world in PURE_WORLDS and world != native):
-            yield Part("integration", "guest " + world, ("tests/integration",), guest=True)
+def look_again(outcome: Outcome, rerun: Callable[[Part], Outcome]) -> None:
+    """Run the tests that failed once more, now that the machine is quiet.
 
-
-def command(part: Part, options: Sequence[str], folder: str) -> list[str]:
-    """Return the command line of one part; its report goes to ``folder``."""
-    pytest = [sys.executable, "-m", "pytest", *part.tests, *options, f"--junitxml={folder}/report.xml"]
-    pytest += ["-p", "no:cacheprovider"]  # parts would overwrite one another's
-    pytest += ["--durations=5", "--durations-min=5"]
-    if not part.guest:
-        return pytest
-    world = part.world.removeprefix("guest ")
-    # Swap and a disk, because a guest starts with neither and some views are about them.
-    machine = ["--cgroup", world, "--swap", "256M", "--disk", "256M", "--rw", folder, "--timeout", str(GUEST_SECONDS)]
-    return [*GUEST, "-v", *machine, "--", *pytest]
-
-
-def run(part: Part, options: Sequence[str]) -> Outcome:
-    """Run pytest for one part, its output passing through."""
-    print(f"\n### {part.suite}, {part.world}", flush=True)
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="cgscope-suite-") as folder:
-        exit_code = subprocess.run(command(part, options, folder), cwd=ROOT, check=False).returncode
-        outcome = Outcome(part, exit_code, time.monotonic() - started)
-        if part.guest and exit_code == NO_GUEST and guest_is_optional():
-            outcome.exit_code = 0
-            outcome.skips["no guest on a machine without apt; the reason is above"] += 1
-        else:
-            count(outcome, Path(folder, "report.xml"))
-    return outcome
+    A test that fails beside other work and passes alone is a fault, but seldom one of the change under test: the table
+    names it, and the run goes on.
+    """
+    part = outcome.part
+    if outcome.failed and len(outcome.failed) <= SECOND_CHANCES and outcome.bad == len(outcome.failed):
+        outcome.forgive(rerun(Part(part.suite + ", again", part.world, tuple(outcome.failed), part.guest)))
 
 
 def guest_is_optional() -> bool:
     """Return whether this machine may do without: it cannot fetch a kernel, and nobody promised one."""
     return os.environ.get("CI") != "true" and not shutil.which("apt-get")
-
-
-def count(outcome: Outcome, report: Path) -> None:
-    """Add up pytest's own report; none means that pytest did not come to its end."""
-    try:
-        cases = ET.parse(report).iter("testcase")  # noqa: S314 - written by the run above
-    except (OSError, ET.ParseError):
-        outcome.counts["error"] += 1
-        return
-    for case in cases:
-        results = [child for child in case if child.tag in {"failure", "error", "skipped"}]
-        outcome.counts.update({child.tag for child in results} or {"passed"})
-        outcome.skips.update(child.get("message", "") for child in results if child.tag == "skipped")
-
-
-def table(outcomes: Sequence[Outcome]) -> str:
-    """Return the summary, a row for each part and the reasons of what was skipped below it."""
-    lines = [f"{'suite':12} {'world':15} {'passed':>7} {'failed':>7} {'skipped':>8} {'time':>8}"]
-    for outcome in outcomes:
-        counts = outcome.counts
-        lines.append(
-            f"{outcome.part.suite:12} {outcome.part.world:15} {counts['passed']:7} "
-            f"{counts['failure'] + counts['error']:7} {counts['skipped']:8} {outcome.seconds:6.1f} s"
-        )
-        lines += [f"    {times} x {reason}" for reason, times in sorted(outcome.skips.items())]
-    return "\n".join(lines)
-
-
-def closing_line(outcomes: Sequence[Outcome]) -> str:
-    """Return the sum over all parts in the words of pytest's own last line."""
-    counts = sum((outcome.counts for outcome in outcomes), Counter[str]())
-    words = {"failure": "failed", "passed": "passed", "skipped": "skipped", "error": "errors"}
-    said = ", ".join(f"{counts[key]} {word}" for key, word in words.items() if counts[key])
-    return f" {said} in {sum(outcome.seconds for outcome in outcomes):.2f}s ".center(80, "=")
 
 
 def prepare() -> None:
@@ -152,9 +130,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--long", action="store_true", help="also tests that take minutes, and every world in a guest")
     long: bool = parser.parse_args(arguments).long
     prepare()
-    options = ["-m", "long or not long"] if long else []
-    native = discover_mounts().world
-    outcomes = [run(part, options) for part in parts(native, every_world=long)]
+    suite = Suite(["-m", "long or not long"] if long else [])
+    outcomes = suite.run(list(parts(discover_mounts().world, every_world=long)))
+    for outcome in outcomes:
+        look_again(outcome, suite.run_part)
     print(f"\n{table(outcomes)}\n{closing_line(outcomes)}")
     return int(any(outcome.exit_code for outcome in outcomes))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from scripts import suite
-from scripts.suite import Outcome, Part
+from scripts.outcome import Outcome, closing_line, table
+from scripts.parts import Part, command, parts
+from scripts.suite import Suite, look_again, progress
 
 GREEN = """
 def test_passes(): pass
@@ -28,7 +31,7 @@ def test_has_a_broken_fixture(broken): pass
 def outcome_of(folder: Path, tests: str) -> Outcome:
     """Run ``tests`` through the runner."""
     (folder / "test_given.py").write_text(tests, encoding="utf-8")
-    return suite.run(Part("given", "native v2", (str(folder),)), ["--rootdir", str(folder)])
+    return Suite(["--rootdir", str(folder)]).run_part(Part("given", "native v2", (str(folder),)))
 
 
 @pytest.mark.parametrize(
@@ -41,13 +44,13 @@ def outcome_of(folder: Path, tests: str) -> Outcome:
 )
 def test_every_dialect_meets_a_real_kernel(native: str, worlds: list[str]) -> None:
     """Integration tests run here, and in a guest for each world that this machine has not."""
-    parts = suite.parts(native, every_world=False)
-    assert [part.world for part in parts if part.suite == "integration"] == worlds
+    todo = parts(native, every_world=False)
+    assert [part.world for part in todo if part.suite == "integration"] == worlds
 
 
 def test_the_long_suite_sees_every_world() -> None:
     """`make test-long` boots all three worlds, whatever this machine has."""
-    guests = [part.world for part in suite.parts("hybrid", every_world=True) if part.guest]
+    guests = [part.world for part in parts("hybrid", every_world=True) if part.guest]
     assert guests == ["guest v2", "guest v1", "guest hybrid"]
 
 
@@ -65,10 +68,76 @@ def test_a_mixed_part(tmp_path: Path) -> None:
     assert outcome.skips == Counter({"no such kernel": 1})
 
 
+def test_failed_tests_are_named_as_pytest_names_them(tmp_path: Path) -> None:
+    """The ids lead pytest back to the same tests, those in classes included."""
+    tests = "class TestIt:\n    def test_fails(self): assert False\ndef test_also_fails(): assert False\n"
+    failed = outcome_of(tmp_path, tests).failed
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *failed]
+    again = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "2 failed" in again.stdout
+
+
+def test_parts_run_side_by_side_and_keep_their_order(tmp_path: Path) -> None:
+    """Whatever ends first, the table's rows come in the order of the parts."""
+    todo = []
+    for name, body in (("one", GREEN), ("two", MIXED)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / f"test_{name}.py").write_text(body, encoding="utf-8")
+        todo.append(Part(name, "native v2", (str(folder),)))
+    assert [outcome.part for outcome in Suite([]).run(todo)] == todo
+
+
+def given(failed: int) -> Outcome:
+    """A part with failures."""
+    names = [f"tests/test_x.py::test_{number}" for number in range(failed)]
+    return Outcome(Part("given", "guest v1", ("tests",), guest=True), 1, 1.0, Counter(failure=failed), failed=names)
+
+
+@pytest.mark.parametrize(("exit_code", "bad"), [(0, 0), (1, 2)])
+def test_a_second_look(exit_code: int, bad: int) -> None:
+    """Tests that pass alone are unsteady, and said to be; those that fail again have failed."""
+    outcome, asked = given(2), []
+
+    def rerun(part: Part) -> Outcome:
+        asked.append(part)
+        return Outcome(part, exit_code, 1.0, Counter(failure=bad, passed=2 - bad))
+
+    look_again(outcome, rerun)
+    assert [(part.tests, part.guest, part.world) for part in asked] == [
+        (("tests/test_x.py::test_0", "tests/test_x.py::test_1"), True, "guest v1")
+    ]
+    assert (outcome.exit_code, outcome.bad) == (exit_code, bad)
+    assert ("unsteady" in table([outcome])) is not bool(bad)
+
+
+@pytest.mark.parametrize("outcome", [given(4), Outcome(Part("given", "v1", ()), 1, 1.0, Counter(error=1))])
+def test_no_second_look(outcome: Outcome) -> None:
+    """Many failures, and a run without a report, are what they are."""
+    look_again(outcome, lambda part: pytest.fail(str(part)))
+    assert outcome.exit_code == 1
+
+
+def test_progress(tmp_path: Path) -> None:
+    """Pytest's last word about how far it is."""
+    log = tmp_path / "log"
+    log.write_bytes(b"")
+    assert progress(log) == "no test has ended yet"
+    log.write_bytes(b"tests/a.py ... [  4%]\ntests/b.py ... [ 54%]\ntests/c.py ..")
+    assert progress(log) == "54 %"
+
+
+def test_a_guest_gets_swap_and_a_disk() -> None:
+    """Views are about both, and the report has to come out of the guest."""
+    words = command(Part("integration", "guest v2", ("tests/integration",), guest=True), [], "/out")
+    for option, value in {"--cgroup": "v2", "--swap": "256M", "--disk": "256M", "--rw": "/out"}.items():
+        assert words[words.index(option) + 1] == value
+
+
 def test_a_part_without_a_report_is_an_error(tmp_path: Path) -> None:
     """A run that died before its report counts as an error instead of as nothing."""
     outcome = Outcome(Part("given", "guest v2", ()), 1, 1.0)
-    suite.count(outcome, tmp_path / "absent.xml")
+    outcome.count(tmp_path / "absent.xml")
     assert outcome.counts == Counter(error=1)
 
 
@@ -78,9 +147,9 @@ def test_the_summary_names_what_was_skipped() -> None:
         Outcome(Part("unit", "native v2", ()), 0, 2.0, Counter(passed=9)),
         Outcome(Part("integration", "guest v1", ()), 1, 3.5, Counter(passed=1, failure=2, skipped=3), Counter(why=3)),
     ]
-    head, unit, integration, reason = suite.table(outcomes).splitlines()
+    head, unit, integration, reason = table(outcomes).splitlines()
     assert head.split() == ["suite", "world", "passed", "failed", "skipped", "time"]
     assert unit.split() == ["unit", "native", "v2", "9", "0", "0", "2.0", "s"]
     assert integration.split() == ["integration", "guest", "v1", "1", "2", "3", "3.5", "s"]
     assert reason.strip() == "3 x why"
-    assert suite.closing_line(outcomes).strip("= ") == "2 failed, 10 passed, 3 skipped in 5.50s"
+    assert closing_line(outcomes).strip("= ") == "2 failed, 10 passed, 3 skipped in 5.50s"
