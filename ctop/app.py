@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING
 
+from textual import events
 from textual.app import App
 from textual.timer import Timer
 
@@ -19,6 +20,7 @@ from ctop import actions, settings
 from ctop.arrange import View
 from ctop.filters import parse
 from ctop.inside import device_names, mounted_inside
+from ctop.keyboard import Keyboard
 from ctop.past import Past
 from ctop.screens.common import Common
 from ctop.screens.main import MainScreen
@@ -75,9 +77,18 @@ class CtopApp(App[None]):
         self._live = live
         self._processes: Processes | None = None
         self._timer: Timer | None = None
+        self._keyboard = Keyboard(self, super().on_event)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Let a key wait for its turn; everything else happens at once."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            self._keyboard.press(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Look for the first time, then again and again."""
+        self.run_worker(self._keyboard.run())
         self.session.refresh()
         main = MainScreen()
         self.push_screen(main)

@@ -280,7 +280,7 @@ class MainScreen(Common):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Follow each letter."""
-        if not event.input.has_focus:
+        if self.focused is not event.input:
             return
         if self._is_searching:
             self._searched = event.value
@@ -309,7 +309,7 @@ class MainScreen(Common):
 
     def action_back(self) -> None:
         """Leave the line being typed, else clear the filter, else go on with now. Never quits."""
-        if self.query_one("#filter", Input).has_focus:
+        if isinstance(self.focused, Input):
             self._close_line()
             if not self._is_searching:
                 self.session.filter("")

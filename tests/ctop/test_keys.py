@@ -195,6 +195,14 @@ async def test_letters_are_text_while_typing() -> None:
         assert "nothing fits" in run.lines[1]
 
 
+async def test_keys_that_open_the_line_are_letters_in_it() -> None:
+    """A second / or f is text."""
+    async with running() as run:
+        await run.press("/", "/", "f", "f", "N")
+        assert run.app.screen.query_one("#filter", Input).value == "/ffN"
+        assert run.app.session.view.sort == "cpu"
+
+
 async def test_search() -> None:
     """F3 goes to the next row that fits, n to the one after, around the end."""
     async with running() as run:

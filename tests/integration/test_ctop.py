@@ -33,6 +33,7 @@ terminal_test = pytest.mark.long  # some still hang now and then on a busy machi
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes cgroups: needs root")
 
+ORDER = ("Freeze", "Thaw", "Send a signal", "Kill", "Limit memory", "Limit CPU", "Limit tasks")  # of the menu
 NAMES = {
     "memory": ("memory.usage_in_bytes", "memory.current"),
     "pids": ("pids.current", "pids.current"),
@@ -171,6 +172,24 @@ def test_keys_resize_and_leaving(member: subprocess.Popen[bytes], tmp_path: Path
 
 
 @terminal_test
+def test_typing_ahead(mounts: Mounts, member: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Keys that come all at once do what they do one by one: lines, dialogs and pages open before the next counts."""
+    assert member.poll() is None
+    with Terminal([*CTOP, "--all"], environment(tmp_path)) as terminal:
+        terminal.wait_for("? help")
+        terminal.send(f"/{INNER[1:]}\rx" + "j" * ORDER.index("Limit tasks") + "\r34\ry")
+        terminal.wait_for("may have 34")
+        terminal.send("\rp")
+        terminal.wait_for(str(member.pid))
+        terminal.wait_for("[processes]")
+        terminal.send("qq")
+        assert terminal.wait_until_gone() == 0
+    hierarchy = mounts.for_controller("pids")
+    assert hierarchy is not None
+    assert Path(f"{hierarchy.mountpoint}{INNER}/pids.max").read_text("ascii") == "34\n"
+
+
+@terminal_test
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_restore_the_terminal(number: signal.Signals, tmp_path: Path) -> None:
     """Whoever ends it from outside finds the terminal as it was."""
@@ -234,7 +253,7 @@ def test_limits_freezing_and_killing(mounts: Mounts, member: subprocess.Popen[by
             terminal.wait_for("y: do it")
             terminal.send("y")
             terminal.wait_for(
-                {"Limit tasks": "may have 33", "Freeze": "is frozen", "Thaw": "runs again"}.get(label, "killed")
+                {"Limit tasks": "may have 33", "Freeze": "is frozen", "Thaw": "runs again"}.get(label, "was killed")
             )
             terminal.send("k")
             terminal.wait_for("filter:")
@@ -248,13 +267,9 @@ def test_limits_freezing_and_killing(mounts: Mounts, member: subprocess.Popen[by
 
 
 def _choose(terminal: Terminal, label: str, argument: str) -> None:
-    order = ["Freeze", "Thaw", "Send a signal", "Kill", "Limit memory", "Limit CPU", "Limit tasks"]
     terminal.send("x")
     terminal.wait_for("What to do to")
-    for _ in range(order.index(label)):
-        terminal.send("j")
-        terminal.read(0.1)
-    terminal.send("\r")
+    terminal.send("j" * ORDER.index(label) + "\r")
     if argument:
         terminal.wait_for("Tasks, such as")
         terminal.send(f"{argument}\r")
