@@ -245,18 +245,18 @@ def test_closed_handles_leave_nothing() -> None:
         world.open.read(node, handle, 0, 100, 1)
         world.open.release(node, handle)
     assert world.open.open_handles == 0
-    assert world.open._kept_bytes == 0
+    assert world.open._handles.bytes == 0
 
 
 def test_kept_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many files a container keeps open, the memory for them has a limit; they all still read."""
-    monkeypatch.setattr("procfs_fuse.filesystem._MOST_KEPT_BYTES", 1000)
+    monkeypatch.setattr("procfs_fuse.filesystem.handles.MOST_KEPT_BYTES", 1000)
     world = World()
     node = world.node("proc/uptime")
     handles = [world.open.open(node, os.O_RDONLY, 1) for _ in range(50)]
     for handle in handles:
         assert len(world.open.read(node, handle, 0, 100, 1)) == 90
-    assert world.open._kept_bytes <= 1000
+    assert world.open._handles.bytes <= 1000
     assert len(world.open.read(node, handles[0], 9, 100, 1)) == 81
 
 
