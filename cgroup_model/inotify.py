@@ -1,7 +1,7 @@
-"""Directories that come and go: inotify(7), straight through the C library.
+"""Directories that come and go, files that change: inotify(7), straight through the C library.
 
-Only what discovery needs: names made or removed in watched directories. cgroupfs reports both, v1 and v2
-(fs/kernfs/dir.c goes through vfs_mkdir and vfs_rmdir, which notify).
+Names made or removed in watched directories: cgroupfs reports both, v1 and v2 (fs/kernfs/dir.c goes through vfs_mkdir
+and vfs_rmdir, which notify). Files that the kernel itself says have changed: ``*.events`` of v2 (kernfs_notify).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 # include/uapi/linux/inotify.h
+_IN_MODIFY: Final = 0x00000002
 _IN_CREATE: Final = 0x00000100
 _IN_DELETE: Final = 0x00000200
 _IN_Q_OVERFLOW: Final = 0x00004000
@@ -28,12 +29,13 @@ _BUFFER_BYTES: Final = 65536
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change below a watched directory."""
+    """One change below a watched directory, or of a watched file."""
 
     watch: int  # descriptor that `Inotify.add` returned; -1 on overflow
     name: str  # of the directory that was made or removed; empty for `ignored` and `overflow`
     created: bool = False
     deleted: bool = False
+    modified: bool = False  # the watched file itself
     ignored: bool = False  # the watched directory itself is gone, and the watch with it
     overflow: bool = False  # the kernel dropped events: look at everything again
 
@@ -57,12 +59,16 @@ class Inotify:
         mask = _IN_CREATE | _IN_DELETE | _IN_ONLYDIR | _IN_DONT_FOLLOW
         return self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(directory), mask))
 
+    def add_file(self, path: str) -> int:
+        """Watch the content of a file; errors as `add`."""
+        return self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(path), _IN_MODIFY | _IN_DONT_FOLLOW))
+
     def remove(self, watch: int) -> None:
         """Stop watching; a watch that is gone already is no error. The kernel confirms with an ``ignored`` event."""
         self._libc.inotify_rm_watch(self._fd, watch)
 
     def read(self) -> Iterator[Event]:
-        """Yield the directory events that are waiting; never blocks."""
+        """Yield the events that are waiting; never blocks."""
         while True:
             try:
                 raw = os.read(self._fd, _BUFFER_BYTES)
@@ -103,3 +109,5 @@ def _events(raw: bytes) -> Iterator[Event]:
             yield Event(watch, "", ignored=True)
         elif mask & _IN_ISDIR:
             yield Event(watch, name, created=bool(mask & _IN_CREATE), deleted=bool(mask & _IN_DELETE))
+        elif mask & _IN_MODIFY:
+            yield Event(watch, name, modified=True)

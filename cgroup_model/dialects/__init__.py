@@ -14,14 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from cgroup_model.dialects import v1, v2
-from cgroup_model.dialects.records import Dirs, MemoryLevel, Quota
+from cgroup_model.dialects.records import Dirs, MemoryLevel, OomKills, Quota
 from cgroup_model.snapshot import Core, Cpu, Cpuset, Hugetlb, Io, Limit, Memory, Pids, Pressure, UnlimitedType
 from cgroup_model.source import Source
 
 if TYPE_CHECKING:
     from cgroup_model.mounts import Hierarchy
 
-__all__ = ["Dialect", "Dirs", "MemoryLevel", "Quota", "dialect_for"]
+__all__ = ["Dialect", "Dirs", "MemoryLevel", "OomKills", "Quota", "dialect_for"]
 
 
 class Dialect(Protocol):
@@ -82,6 +82,18 @@ class Dialect(Protocol):
 
     def read_core(self, source: Source, dirs: Dirs) -> Core:
         """Read the state of the cgroup itself."""
+
+    def read_oom_kills(self, source: Source, directory: str) -> OomKills:
+        """Count the victims of the OOM killer in one directory of the memory controller."""
+
+    def parse_oom_kills(self, data: bytes) -> OomKills:
+        """Parse what the descriptor of `register_oom` reads."""
+
+    def register_oom(self, source: Source, directory: str, eventfd: int) -> int | None:
+        """Have an eventfd signalled (v1); gives a descriptor of the counter, the caller's. None: not this dialect."""
+
+    def oom_event_file(self, directory: str) -> str | None:
+        """Name the file that the kernel modifies at each kill (v2). None: not this dialect."""
 
     def read_procs(self, source: Source, directory: str) -> list[int]:
         """List the processes of this one cgroup, not of its children; a process of another pid namespace is 0."""

@@ -37,3 +37,11 @@ class Quota:
 
 NO_QUOTA: Final = Quota(UNLIMITED)
 """What nearly every level says; made once, since it is read for every file that shows CPUs."""
+
+
+@dataclass(frozen=True, slots=True)
+class OomKills:
+    """Victims of the OOM killer since a cgroup was made; None where the dialect or the kernel does not count them."""
+
+    own: int | None  # in the cgroup itself
+    subtree: int | None  # with all below it, also in cgroups that are gone

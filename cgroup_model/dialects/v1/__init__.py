@@ -26,10 +26,13 @@ from cgroup_model.dialects.v1.memory import (
     write_memory_max,
     write_swap_max,
 )
+from cgroup_model.dialects.v1.oom import oom_event_file, parse_oom_kills, read_oom_kills, register_oom
 from cgroup_model.dialects.v1.survey import read_cpu_usage, read_memory_current
 
 __all__ = [
+    "oom_event_file",
     "open_pressure",
+    "parse_oom_kills",
     "read_controllers",
     "read_core",
     "read_cpu",
@@ -40,6 +43,7 @@ __all__ = [
     "read_memory",
     "read_memory_current",
     "read_memory_level",
+    "read_oom_kills",
     "read_pids",
     "read_pids_current",
     "read_pids_max",
@@ -49,6 +53,7 @@ __all__ = [
     "read_slabinfo",
     "read_subtree_control",
     "read_threads",
+    "register_oom",
     "write_cpuset",
     "write_freeze",
     "write_kill",
