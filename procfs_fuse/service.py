@@ -158,7 +158,7 @@ class Service:
         fd = mounting.open_device()
         try:
             # Read-only, or else each cached read would age the access time, which costs the next fstat a question.
-            mounting.mount(fd, mountpoint, read_only=filesystem.cached)
+            mounting.mount(fd, mountpoint, mounting.source_of(self.mountpoint), read_only=filesystem.cached)
         except OSError:
             os.close(fd)
             raise

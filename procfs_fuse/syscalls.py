@@ -30,6 +30,7 @@ CLONE_NEWIPC: Final = 0x08000000
 CLONE_NEWPID: Final = 0x20000000
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
@@ -83,6 +84,11 @@ def pivot_root(new_root: str, put_old: str) -> None:
 def set_parent_death_signal(number: int) -> None:
     """Be sent signal ``number`` when the thread that forked this process ends; a change of user forgets it."""
     _prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number))
+
+
+def set_not_dumpable() -> None:
+    """Let nobody but root of this machine look into this process: no ptrace, no ``/proc/PID/fd`` or ``mem``."""
+    _prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(0))
 
 
 def set_process_name(name: str) -> None:

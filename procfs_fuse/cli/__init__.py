@@ -24,6 +24,8 @@ COMMANDS: Final = {
     "status": "show what is mounted and how it is doing",
     "show": "print one virtual file of one container, without any mount",
     "passthrough": "show the machine's values for a while, or the containers' again",
+    "attach": "put the files into running containers, with no restart",
+    "detach": "take them out again",
     "run": "run a command in a container of its own that sees its limits",
 }
 

@@ -107,6 +107,11 @@ def mount(
         raise _explained(ctypes.get_errno(), mountpoint, _MOUNT_ERRORS)
 
 
+def source_of(mountpoint: str) -> str:
+    """What mountinfo calls all mounts of the instance at ``mountpoint``: so they are known inside containers, too."""
+    return f"procfs-fuse:{mountpoint}"
+
+
 def unmount(mountpoint: str, *, detach: bool = False, abort: bool = False) -> None:
     """Unmount what is mounted last at ``mountpoint``.
 

@@ -1,0 +1,132 @@
+"""Doing something inside of a container's namespaces, in a process that lives for nothing else.
+
+It is forked from a process with one thread, never becomes dumpable (nobody inside can look into it), has no more
+descriptors than it needs, and is killed when it takes too long: what it touches may be a file system that hangs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, NoReturn
+
+from cgscope.errors import explain
+from procfs_fuse import syscalls
+from procfs_fuse.attach.target import Gone, Target
+from procfs_fuse.descriptors import close_all_but
+
+Work = Callable[[int], Mapping[str, Any]]
+"""Gets a descriptor of the machine's procfs; returns what is to be sent back, as JSON types."""
+
+PATIENCE_SECONDS: Final = 20.0
+_MOST_ANSWER_BYTES: Final = 1 << 20
+
+
+class Failed(Exception):
+    """The work could not be done; the text is for people."""
+
+
+def inside(target: Target, work: Work, keep: Collection[int], patience_seconds: float = PATIENCE_SECONDS) -> Any:  # noqa: ANN401 - JSON
+    """Call ``work`` in the target's mount and pid namespaces, at its root; returns its answer.
+
+    ``keep`` are descriptors that it needs. Raises `Failed`, or `Gone` when the target ended meanwhile.
+    """
+    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    answers, channel = os.pipe()
+    try:
+        pid = os.fork()
+        if pid == 0:
+            kept = {*keep, proc, channel, target.mount_namespace, target.root}
+            _become(target, work, proc, channel, kept)
+        os.close(channel)
+        channel = -1
+        answer = _collect(pid, answers, patience_seconds)
+    finally:
+        for descriptor in (proc, answers, channel):
+            if descriptor >= 0:
+                os.close(descriptor)
+    return _understood(answer, target, patience_seconds)
+
+
+def _understood(answer: bytes | None, target: Target, patience_seconds: float) -> Any:  # noqa: ANN401 - JSON
+    if answer is None:
+        raise Failed(f"no end after {patience_seconds:g} s: something that is mounted there hangs")
+    if not answer:
+        if target.gone:
+            raise Gone(target.pid)
+        raise Failed("the helper process was killed")
+    result = json.loads(answer)
+    if "problem" in result:
+        if result["gone"] or target.gone:
+            raise Gone(target.pid)
+        raise Failed(result["problem"])
+    return result["ok"]
+
+
+def _become(target: Target, work: Work, proc: int, channel: int, keep: Collection[int]) -> NoReturn:
+    """Be the helper process. Never returns."""
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        syscalls.set_parent_death_signal(signal.SIGKILL)
+        syscalls.set_not_dumpable()
+        os.setpgid(0, 0)  # so that both processes can be killed
+        if target.pid_namespace is not None:
+            _fork_into(target.pid_namespace)
+        close_all_but(keep)
+        syscalls.setns(target.mount_namespace, syscalls.CLONE_NEWNS)
+        os.fchdir(target.root)
+        os.chroot(".")
+        _tell(channel, {"ok": work(proc)})
+    except OSError as error:
+        _tell(channel, {"problem": explain(error), "gone": error.errno in {errno.ENOMEM, errno.ESRCH}})
+    except BaseException as error:  # noqa: BLE001 - whatever it is, this process must not return into its parent
+        _tell(channel, {"problem": f"{type(error).__name__}: {error}", "gone": False})
+    finally:
+        os._exit(0)
+
+
+def _fork_into(pid_namespace: int) -> None:
+    """Go on as a child: only children get into the namespace. A dead namespace makes fork fail with ENOMEM."""
+    syscalls.setns(pid_namespace, syscalls.CLONE_NEWPID)
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        os._exit(0)
+    syscalls.set_parent_death_signal(signal.SIGKILL)
+
+
+def _tell(channel: int, answer: Mapping[str, Any]) -> None:
+    data = json.dumps(answer, ensure_ascii=True).encode()
+    with contextlib.suppress(OSError):
+        while data:
+            data = data[os.write(channel, data) :]
+
+
+def _collect(pid: int, answers: int, patience_seconds: float) -> bytes | None:
+    """All that the helper says until its end; None when it had to be killed for taking too long."""
+    deadline = time.monotonic() + patience_seconds
+    poll = select.poll()
+    poll.register(answers, select.POLLIN)
+    parts: list[bytes] = []
+    try:
+        while (left := deadline - time.monotonic()) > 0:
+            if not poll.poll(left * 1000):
+                continue
+            part = os.read(answers, _MOST_ANSWER_BYTES)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+        return None
+    finally:
+        for kill in (os.killpg, os.kill):  # it may not have made its group yet
+            with contextlib.suppress(ProcessLookupError):
+                kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)

@@ -1,0 +1,153 @@
+"""What the helper process does at a container's root: mount, replace and remove files of ours.
+
+Nothing that is mounted is asked anything but `_is_dead`: which mount is on a path comes from fdinfo and mountinfo.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from procfs_fuse import syscalls
+from procfs_fuse.attach import mountfd, mountinfo
+from procfs_fuse.attach.mountinfo import MountLine
+from procfs_fuse.attach.outcome import Fate, Notes
+from procfs_fuse.attach.sources import Clone, Places
+
+_NATIVE: Final = {"proc": "proc", "sys": "sysfs"}  # first folder -> what a container has there
+_MOST_LAYERS: Final = 8  # of dead mounts on one path: each restart of a server may have left one
+_NO_SUCH_PATH: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
+
+
+class Unfinished(Exception):
+    """A file could not be mounted; what had been mounted before was taken back."""
+
+
+@dataclass(slots=True)
+class Attacher:
+    """Mounts clones. ``host_peers`` are groups in which a mount would appear on the host, too."""
+
+    proc: int  # descriptor of the machine's procfs
+    places: Places
+    host_peers: frozenset[int]
+    left_alone: frozenset[str] = frozenset()  # first folders in which nothing is to be mounted
+    notes: Notes = field(default_factory=Notes)
+    _lines: dict[int, MountLine] = field(default_factory=dict)
+
+    def put_all(self, clones: Iterable[Clone]) -> None:
+        """Mount every clone that is not there already. Raises `Unfinished` after taking back what was mounted."""
+        self._look()
+        for clone in clones:
+            try:
+                self._put(clone)
+            except OSError as error:
+                self._take_back()
+                raise Unfinished(f"{clone.target}: {error.strerror or error}") from error
+        self._verify()
+
+    def _put(self, clone: Clone) -> None:
+        if clone.target.split("/")[1] in self.left_alone:
+            self.notes.add(clone.target, Fate.SKIPPED, "nested containers need a pristine one")
+            return None
+        fate = Fate.MOUNTED
+        for _ in range(_MOST_LAYERS):
+            try:
+                place = os.open(clone.target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError as error:
+                if error.errno not in _NO_SUCH_PATH:
+                    raise
+                return self.notes.add(clone.target, Fate.MISSING)
+            try:
+                line = self._line_of(place)
+                if not (line.is_ours and line.mountpoint == clone.target):
+                    return self._cover(clone, place, line, fate)
+            finally:
+                os.close(place)
+            if line.device in self.places.devices and line.root in {clone.root, clone.target}:
+                return self.notes.add(clone.target, Fate.KEPT)
+            syscalls.umount(clone.target, syscalls.MNT_DETACH)
+            fate = Fate.REPAIRED
+        raise OSError(errno.EBUSY, "there is one dead mount below another")
+
+    def _cover(self, clone: Clone, place: int, line: MountLine, fate: Fate) -> None:
+        """Mount the clone over what is there, unless that is hidden on purpose, or not the container's own."""
+        covered = line.mountpoint == clone.target
+        status = os.stat(place) if not line.fstype.startswith("fuse") else None
+        if covered and (line.fstype == "tmpfs" or (status is not None and stat.S_ISCHR(status.st_mode))):
+            return self.notes.add(clone.target, Fate.MASKED, f"by {line.fstype}")
+        if not covered and line.fstype != _NATIVE.get(clone.target.split("/")[1]):
+            return self.notes.add(clone.target, Fate.SKIPPED, f"{line.mountpoint} is {line.fstype}")
+        if line.peers in self.host_peers:
+            return self.notes.add(clone.target, Fate.SKIPPED, f"{line.mountpoint} is shared with the host")
+        mountfd.put(clone.descriptor, place, clone.target)
+        if not clone.restricted:
+            self._restrict(clone)
+        return self.notes.add(clone.target, fate, f"over {line.fstype}" if covered else "")
+
+    def _restrict(self, clone: Clone) -> None:
+        try:
+            flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | clone.flags
+            syscalls.mount("", clone.target, flags=flags)
+        except OSError:
+            syscalls.umount(clone.target, syscalls.MNT_DETACH)  # never leave an unrestricted one behind
+            raise
+
+    def _take_back(self) -> None:
+        for path in self.notes.paths({Fate.MOUNTED, Fate.REPAIRED}):
+            with contextlib.suppress(OSError):
+                syscalls.umount(path, syscalls.MNT_DETACH)
+
+    def _verify(self) -> None:
+        """Look whether they are there: the container may have mounted another /proc meanwhile."""
+        present = {line.mountpoint for line in mountinfo.own(self.proc) if line.is_ours}
+        lost = [path for path in self.notes.paths({Fate.MOUNTED, Fate.REPAIRED}) if path not in present]
+        if lost:
+            self._take_back()
+            raise Unfinished(f"{lost[0]} was mounted and is gone: the container is still setting up its mounts")
+
+    def _line_of(self, place: int) -> MountLine:
+        number = mountinfo.id_of(self.proc, place)
+        if number not in self._lines:
+            self._look()
+        if number not in self._lines:
+            raise OSError(errno.ENOENT, "it is in a mount outside of the container's root")
+        return self._lines[number]
+
+    def _look(self) -> None:
+        self._lines = {line.id: line for line in mountinfo.own(self.proc)}
+
+
+@dataclass(slots=True)
+class Detacher:
+    """Removes mounts: all of ours that show a certain container's files, of one instance or of any."""
+
+    proc: int
+    source: str | None
+    notes: Notes = field(default_factory=Notes)
+
+    def remove_all(self) -> None:
+        """Unmount; what is busy goes with its last user. Raises OSError."""
+        for line in reversed(mountinfo.own(self.proc)):
+            if line.of_one_container and self.source in {None, line.source}:
+                syscalls.umount(line.mountpoint, syscalls.MNT_DETACH)
+                self.notes.add(line.mountpoint, Fate.DETACHED)
+
+
+def dead(lines: Iterable[MountLine], places: Places, is_dead: Callable[[str], bool]) -> list[MountLine]:
+    """Those mounts of an instance whose server is gone for good, oldest first."""
+    own = [line for line in lines if line.is_ours and line.source == places.source]
+    return [line for line in own if line.device not in places.devices and is_dead(line.mountpoint)]
+
+
+def is_dead(path: str) -> bool:
+    """Whether a mount of ours has no server any more. Waits for ever for a server that hangs."""
+    try:
+        os.statvfs(path)  # the one question that the kernel always passes on (fuse_statfs)
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    return False

@@ -1,0 +1,106 @@
+"""The mounts that a process sees, with their numbers and peers.
+
+``/proc/PID/mountinfo`` (proc_pid_mountinfo(5)), paths relative to that process's root, oldest first:
+
+``36 31 0:33 /containers/web/proc/stat /proc/stat ro,nosuid shared:9 - fuse.procfs-fuse procfs-fuse:/srv/p ro``
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from procfs_fuse.instances import FILE_SYSTEM
+
+_ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
+_PEERS: Final = re.compile(rb"shared:(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class MountLine:
+    """One mount."""
+
+    id: int
+    parent: int
+    device: str  # "major:minor", the same for all binds of one file system
+    root: str  # the path inside the file system that is mounted
+    mountpoint: str
+    options: frozenset[str]  # of the mount: ro, nosuid, …
+    peers: int | None  # number of the group of mounts that get the same mounts (mount_namespaces(7)); None: private
+    fstype: str
+    source: str
+    super_options: frozenset[str]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a file system of this project."""
+        return self.fstype == FILE_SYSTEM
+
+    @property
+    def of_one_container(self) -> bool:
+        """Whether it shows a certain container's files, as ours do that were put there from outside.
+
+        The others, ``/proc/…`` and ``/sys/…`` of the open connection, answer for whoever reads.
+        """
+        return self.is_ours and self.root != "/" and not self.root.startswith(("/proc/", "/sys/"))
+
+
+def parse(data: bytes) -> list[MountLine]:
+    """Parse a whole mountinfo; lines that do not have its form are left out."""
+    return [line for line in map(_parse_line, data.splitlines()) if line is not None]
+
+
+def own(proc: int) -> list[MountLine]:
+    """The caller's own mounts; ``proc`` is a descriptor of a procfs that shows the caller. Raises OSError."""
+    return parse(_read("self/mountinfo", proc))
+
+
+def of_process(pid: int, proc_root: str = "/proc") -> list[MountLine]:
+    """Another process's mounts. Raises OSError, and FileNotFoundError or ProcessLookupError when it ended."""
+    with open(f"{proc_root}/{pid}/mountinfo", "rb") as file:
+        return parse(file.read())
+
+
+def id_of(proc: int, descriptor: int) -> int:
+    """Number of the mount that an open file is in (``mnt_id`` of fdinfo), without asking that mount anything."""
+    for line in _read(f"self/fdinfo/{descriptor}", proc).splitlines():
+        if line.startswith(b"mnt_id:"):
+            return int(line.split()[1])
+    raise OSError("fdinfo has no mnt_id")
+
+
+def peers_of(lines: Iterable[MountLine]) -> frozenset[int]:
+    """The groups of peers that these mounts are in."""
+    return frozenset(line.peers for line in lines if line.peers is not None)
+
+
+def _read(name: str, proc: int) -> bytes:
+    with open(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
+        return file.read()
+
+
+def _parse_line(line: bytes) -> MountLine | None:
+    before, separator, after = line.partition(b" - ")
+    head, tail = before.split(b" "), after.split(b" ")
+    if not separator or len(head) < 6 or len(tail) < 3:
+        return None
+    peers = _PEERS.search(b" ".join(head[6:]))
+    return MountLine(
+        id=int(head[0]),
+        parent=int(head[1]),
+        device=head[2].decode(),
+        root=_text(head[3]),
+        mountpoint=_text(head[4]),
+        options=frozenset(os.fsdecode(head[5]).split(",")),
+        peers=int(peers[1]) if peers else None,
+        fstype=_text(tail[0]),
+        source=_text(tail[1]),
+        super_options=frozenset(os.fsdecode(tail[2]).split(",")),
+    )
+
+
+def _text(field: bytes) -> str:
+    return os.fsdecode(_ESCAPE.sub(lambda escape: bytes([int(escape[1], 8)]), field))

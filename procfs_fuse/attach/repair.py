@@ -1,0 +1,100 @@
+"""Healing containers whose mounts lost their server: everything of ours had died, and is served again.
+
+A dead mount says in its mountinfo which instance it was of and which file it showed. It is taken away and the same file
+of the living instance is put in its place, inside the container, which notices nothing but that reads work again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, Final
+
+from procfs_fuse import bindings, syscalls
+from procfs_fuse.attach import entering, inside, mountfd, mountinfo, sources
+from procfs_fuse.attach.attachment import lock
+from procfs_fuse.attach.mountinfo import MountLine
+from procfs_fuse.attach.outcome import Fate, FileOutcome, Outcome
+from procfs_fuse.attach.sources import Clone, Places
+from procfs_fuse.attach.target import Gone, Refused, Target
+from procfs_fuse.bindings import Binding
+from procfs_fuse.instances import Instance
+
+_PATIENCE_SECONDS: Final = 5.0
+
+
+def repair(instance: Instance, proc_root: str = "/proc") -> dict[int, Outcome]:
+    """Replace the dead mounts of ``instance`` in all mount namespaces but our own.
+
+    ``instance`` must be mounted and served, and not by the caller: the kernel asks it for the files. Returns what was
+    done, by a process of each namespace in which something was dead. Raises Failure when nothing is mounted.
+    """
+    places = sources.places_of(instance)
+    outcomes: dict[int, Outcome] = {}
+    with lock(instance):
+        for pid, lines in _suspects(places, proc_root):
+            with contextlib.suppress(Gone, Refused):
+                outcome = _repair_one(pid, places, lines)
+                if outcome.files or outcome.problem:
+                    outcomes[pid] = outcome
+    return outcomes
+
+
+def _suspects(places: Places, proc_root: str) -> Iterator[tuple[int, list[MountLine]]]:
+    """A process of each mount namespace that has mounts of this instance's that it does not serve now."""
+    seen = {os.readlink(f"{proc_root}/self/ns/mnt")}
+    for name in filter(str.isdigit, os.listdir(proc_root)):
+        try:
+            namespace = os.readlink(f"{proc_root}/{name}/ns/mnt")
+            if namespace in seen:
+                continue
+            lines = mountinfo.of_process(int(name), proc_root)
+        except OSError:
+            continue  # it ended
+        seen.add(namespace)
+        suspects = inside.dead(lines, places, lambda _: True)
+        if suspects:
+            yield int(name), suspects
+
+
+def _repair_one(pid: int, places: Places, lines: list[MountLine]) -> Outcome:
+    wanted = [Binding(places.path_of(line), line.mountpoint, _flags(line)) for line in lines]
+    try:
+        with Target(pid) as target, sources.clones(places, wanted) as clones:
+            work = partial(_replace, places, {clone.target: clone for clone in clones})
+            keep = [clone.descriptor for clone in clones]
+            return Outcome.from_json(entering.inside(target, work, keep, _PATIENCE_SECONDS))
+    except entering.Failed as failure:
+        return Outcome(problem=str(failure))
+
+
+def _flags(line: MountLine) -> int:
+    return bindings.READ_ONLY if "ro" in line.options else bindings.WRITABLE
+
+
+def _replace(places: Places, clones: Mapping[str, Clone], proc: int) -> Mapping[str, Any]:
+    """Work of the helper process: take the dead ones away, put the living ones in their place."""
+    files: list[FileOutcome] = []
+    layers = Counter(line.mountpoint for line in inside.dead(mountinfo.own(proc), places, inside.is_dead))
+    for path, count in layers.items():
+        for _ in range(count):  # each restart of the server may have left one
+            syscalls.umount(path, syscalls.MNT_DETACH)
+        if path in clones:
+            _put(clones[path])
+            files.append(FileOutcome(path, Fate.REPAIRED))
+        else:
+            files.append(FileOutcome(path, Fate.DETACHED, "it was dead, and is not served any more"))
+    return Outcome(tuple(files)).to_json()
+
+
+def _put(clone: Clone) -> None:
+    place = os.open(clone.target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        mountfd.put(clone.descriptor, place, clone.target)
+    finally:
+        os.close(place)
+    if not clone.restricted:
+        syscalls.mount("", clone.target, flags=syscalls.MS_REMOUNT | syscalls.MS_BIND | clone.flags)

@@ -1,0 +1,107 @@
+"""The files that an instance shows for a container, as mounts that can be put down in another namespace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from cgscope.errors import Failure
+from procfs_fuse import bindings
+from procfs_fuse.attach import mountfd
+from procfs_fuse.attach.mountinfo import MountLine
+from procfs_fuse.bindings import Binding
+from procfs_fuse.instances import Instance
+from procfs_fuse.transport import mounting
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where an instance is mounted now."""
+
+    source: str  # as mountinfo names its mounts, also where they are dead or bound elsewhere
+    devices: dict[str, str]  # "major:minor" -> mount point, of the connections that are served
+
+    def within(self, path: str) -> tuple[str, str] | None:
+        """The device of a path in one of these mounts, and the path in there."""
+        for device, mountpoint in self.devices.items():
+            if path.startswith(f"{mountpoint}/"):
+                return device, path[len(mountpoint) :]
+        return None
+
+    def path_of(self, line: MountLine) -> str:
+        """Where the file or folder that a mount of this instance shows is to be found now.
+
+        Of the two connections the cached one is mounted read-only, which all its binds say.
+        """
+        open_mountpoint, cached_mountpoint = self.devices.values()
+        top = cached_mountpoint if "ro" in line.super_options else open_mountpoint
+        return top if line.root == "/" else f"{top}{line.root}"
+
+
+def places_of(instance: Instance) -> Places:
+    """Where an instance is mounted. Raises Failure when it is not."""
+    found = mounting.mounts()
+    devices: dict[str, str] = {}
+    for path in (instance.mountpoint, instance.containers):
+        line = next((one for one in reversed(found) if one.mountpoint == path and one.is_ours), None)
+        if line is None:
+            raise Failure(f"procfs-fuse is not mounted at {path}", "see: procfs-fuse status")
+        devices[line.device] = path
+        source = line.source
+    return Places(source, devices)
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A mount to be put down."""
+
+    descriptor: int
+    target: str
+    flags: int
+    restricted: bool  # whether the clone has these flags; else it gets them where it is put
+    device: str
+    root: str
+    is_directory: bool
+
+
+Clones = list[Clone]
+
+
+@contextlib.contextmanager
+def clones(places: Places, wanted: Iterable[Binding]) -> Iterator[Clones]:
+    """Clone the source of each binding; those that vanished are left out. Raises OSError."""
+    with contextlib.ExitStack() as undo:
+        found: Clones = []
+        for binding in wanted:
+            try:
+                found.append(_clone(places, binding, undo))
+            except FileNotFoundError:
+                continue
+        yield found
+
+
+def of_container(instance: Instance, key: str) -> list[Binding]:
+    """What is to be bound in the container that the instance knows by ``key``. Raises Failure."""
+    tree = os.path.join(instance.containers, key)
+    try:
+        return bindings.of_container(tree)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise Failure(f"the file system at {instance.mountpoint} does not show container {key}") from error
+
+
+def _clone(places: Places, binding: Binding, undo: contextlib.ExitStack) -> Clone:
+    descriptor = mountfd.clone(binding.source)
+    undo.callback(os.close, descriptor)
+    # Where a link led to is written in the descriptor's name; for a clone that is only "/".
+    looked = os.open(binding.source, os.O_PATH | os.O_CLOEXEC)
+    try:
+        path = os.readlink(f"/proc/self/fd/{looked}")
+        is_directory = stat.S_ISDIR(os.fstat(looked).st_mode)
+    finally:
+        os.close(looked)
+    device, root = places.within(path) or ("", "")
+    restricted = mountfd.restrict(descriptor, binding.flags)
+    return Clone(descriptor, binding.target, binding.flags, restricted, device, root, is_directory)

@@ -1,0 +1,110 @@
+"""``procfs-fuse attach``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from cgscope.errors import FAILED, UsageError, printable
+from procfs_fuse.cli._common import add_mount, add_state_dir, need_root
+from procfs_fuse.instances import Registry
+
+if TYPE_CHECKING:
+    from procfs_fuse.attach import Outcome
+    from procfs_fuse.attach.containers import Container, Machine
+
+EXAMPLES: Final = """\
+examples:
+  procfs-fuse attach web                   a running container, by name or id; nothing is restarted
+  procfs-fuse attach pid:4711              any process with mounts of its own
+  procfs-fuse attach --all                 every container that runs now
+
+What is there already stays, what is dead is replaced; a container that cannot be attached is left as it was.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add_targets(parser)
+    parser.add_argument(
+        "--nesting",
+        choices=["spare-proc", "skip"],
+        default="spare-proc",
+        help="where containers can be made in the container: mount a second, pristine procfs for them (default), or "
+        "leave its /proc alone",
+    )
+    parser.add_argument("--strict", action="store_true", help="fail when any of the paths could not be mounted")
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    """Declare what `attach` and `detach` have in common."""
+    parser.add_argument("targets", metavar="TARGET", nargs="*", help="id, name, engine:name, pid:N or cgroup path")
+    parser.add_argument("--all", action="store_true", help="every container that runs now")
+    parser.add_argument("--json", action="store_true", help="print what was done at each path as JSON")
+    add_mount(parser)
+    add_state_dir(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Attach each target; the exit code is 1 when one of them could not be."""
+    from procfs_fuse import attach  # noqa: PLC0415 - only where it is used
+    from procfs_fuse.attach.attachment import Nesting  # noqa: PLC0415
+    from procfs_fuse.attach.containers import Machine  # noqa: PLC0415
+
+    need_root("change the mounts of containers")
+    instance = Registry(arguments.state_dir).select(arguments.mount)
+    with Machine() as machine:
+        outcomes = [
+            (container, attach.attach(instance, container.pid, container.key, Nesting(arguments.nesting)))
+            for container in chosen(arguments, machine)
+        ]
+    report(outcomes, as_json=arguments.json)
+    return verdict(outcomes, strict=arguments.strict, everything=arguments.all)
+
+
+def chosen(arguments: argparse.Namespace, machine: Machine) -> Iterator[Container]:
+    """The containers that the command line names. Raises Failure."""
+    if arguments.all == bool(arguments.targets):
+        raise UsageError("name containers or give --all" if not arguments.all else "--all takes no names")
+    yield from machine.all() if arguments.all else map(machine.find, arguments.targets)
+
+
+def report(outcomes: list[tuple[Container, Outcome]], *, as_json: bool) -> None:
+    """Print what was done."""
+    if as_json:
+        rows = [
+            {"container": one.title, "pid": one.pid, "cgroup": one.path, **outcome.to_json()}
+            for one, outcome in outcomes
+        ]
+        print(json.dumps({"containers": rows}, indent=2))
+        return
+    for container, outcome in outcomes:
+        if outcome.ok:
+            print(printable(f"{container.title}: {outcome.sentence()}"))
+            sys.stdout.writelines(_details(outcome))
+
+
+def verdict(outcomes: list[tuple[Container, Outcome]], *, strict: bool, everything: bool) -> int:
+    """The exit code, each problem on a line of its own."""
+    code = 0
+    for container, outcome in outcomes:
+        incomplete = strict and any(file.fate.value in {"missing", "masked", "skipped"} for file in outcome.files)
+        if outcome.ok and not incomplete:
+            continue
+        if outcome.gone and everything:
+            continue  # it ended while we looked at the others
+        what = outcome.problem or "not every path could be mounted (--strict)"
+        print(printable(f"procfs-fuse: {container.title}: {what}"), file=sys.stderr)
+        code = FAILED
+    return code
+
+
+def _details(outcome: Outcome) -> Iterator[str]:
+    for file in outcome.files:
+        note = f"  ({file.note})" if file.note else ""
+        yield printable(f"  {file.fate.value:8} {file.path}{note}") + "\n"
+    for place in outcome.spare:
+        yield f"  spare    {place}  (a pristine procfs, so that containers can be made in there)\n"
