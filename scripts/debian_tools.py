@@ -40,6 +40,9 @@ TOOLS: Final[Mapping[str, str]] = {
     "lxcfs": "lxcfs",
     "prometheus": "prometheus",
     "promtool": "prometheus",
+    "prometheus-alertmanager": "prometheus-alertmanager",
+    "amtool": "prometheus-alertmanager",
+    "chromedriver": "chromium-driver",
     "gcc": "gcc libc6-dev",
 }
 """Program -> Debian package that has it, and further ones that it is of no use without."""
