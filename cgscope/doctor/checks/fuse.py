@@ -1,0 +1,39 @@
+"""The way into the kernel's file systems."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from cgroup_model.mounts import parse_mountinfo
+from cgscope.doctor.finding import Finding, note, ok, problem
+from cgscope.doctor.machine import Machine
+
+TITLE = "FUSE"
+
+
+def check(machine: Machine) -> Iterator[Finding]:
+    """Look at the device, and at who serves a /proc already."""
+    yield _device(machine)
+    yield from _lxcfs(machine)
+
+
+def _device(machine: Machine) -> Finding:
+    try:
+        os.close(os.open(machine.path("dev/fuse"), os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return problem("/dev/fuse", "does not exist", "modprobe fuse; in a container, give it the device")
+    except OSError as error:
+        reason = os.strerror(error.errno or 0)
+        if not machine.is_root:
+            return note("/dev/fuse", reason, "only procfs-fuse needs it, as root")
+        return problem("/dev/fuse", reason, "in a container, give it the device (--device /dev/fuse)")
+    return ok("/dev/fuse", "can be opened")
+
+
+def _lxcfs(machine: Machine) -> Iterator[Finding]:
+    with open(machine.path("proc/self/mountinfo"), "rb") as file:
+        mounts = parse_mountinfo(file.read())
+    for mount in mounts:
+        if mount.filesystem == "fuse.lxcfs":
+            yield note("lxcfs", f"serves {mount.mountpoint}", "works side by side; a container shows the newest mount")

@@ -1,0 +1,36 @@
+"""Running the checks. A check that breaks is a line of the report, not the end of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, Protocol
+
+from cgscope.doctor.checks import cgroups, containers, fuse, kernel, limits, ports, privileges, software
+from cgscope.doctor.finding import Finding, unknown
+from cgscope.doctor.machine import Machine
+
+
+class Check(Protocol):
+    """A module of `cgscope.doctor.checks`."""
+
+    TITLE: str
+
+    def check(self, machine: Machine) -> Iterator[Finding]:
+        """Yield what is found."""
+
+
+# In the order in which one thing needs the other.
+CHECKS: Final[tuple[Check, ...]] = (software, kernel, privileges, cgroups, fuse, limits, containers, ports)
+
+
+def examine(machine: Machine) -> Iterator[tuple[str, list[Finding]]]:
+    """Yield (title, findings) of every check."""
+    for one in CHECKS:
+        yield one.TITLE, list(_guarded(one, machine))
+
+
+def _guarded(one: Check, machine: Machine) -> Iterator[Finding]:
+    try:
+        yield from one.check(machine)
+    except Exception as error:  # noqa: BLE001 - the doctor is called when something is wrong, and must not fall ill
+        yield unknown(one.TITLE, f"the check itself failed: {type(error).__name__}: {error}", "please report this")

@@ -1,0 +1,232 @@
+"""``cgscope doctor``: this machine, machines that lack something, and what the report says."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from cgroup_model.mounts import discover_mounts
+from cgscope.doctor.checks import cgroups, containers, fuse, kernel, limits, ports, privileges, software
+from cgscope.doctor.examine import examine
+from cgscope.doctor.finding import Finding, Verdict, note, ok, problem, unknown
+from cgscope.doctor.machine import Machine
+from cgscope.doctor.report import as_json, as_text, is_well
+
+FIELDS = ("subject", "verdict", "found", "advice")
+
+
+def doctor(*options: str) -> subprocess.CompletedProcess[str]:
+    """The command as users call it."""
+    words = [sys.executable, "-m", "cgscope", "doctor", *options]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
+
+
+def by_subject(findings: Iterator[Finding]) -> dict[str, Finding]:
+    """The findings of one check."""
+    return {one.subject: one for one in findings}
+
+
+def write(root: Path, path: str, text: str) -> None:
+    """A file of a made-up machine."""
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------ this machine
+
+
+def test_this_machine() -> None:
+    """Every check comes to its end here; the exit code says what the report says."""
+    found = doctor("--json")
+    report = json.loads(found.stdout)
+    findings = [one for check in report["checks"] for one in check["findings"]]
+    assert found.returncode == (0 if report["ok"] else 1)
+    assert not [one for one in findings if "check itself failed" in one["found"]]
+    world = next(one for one in findings if one["subject"] == "world")
+    assert world["found"].startswith(f"{discover_mounts().world},")
+
+
+def test_the_text_has_every_finding() -> None:
+    """People read what programs do."""
+    text = doctor().stdout
+    for check in json.loads(doctor("--json").stdout)["checks"]:
+        assert f"\n{check['title']}\n" in f"\n{text}"
+        assert all(one["subject"] in text for one in check["findings"])
+
+
+def test_wrong_usage() -> None:
+    """A mistyped option is one line and exit code 2."""
+    found = doctor("--jsno")
+    assert (found.returncode, found.stdout, found.stderr.count("\n")) == (2, "", 1)
+
+
+# ------------------------------------------------------------------------- machines that lack something
+
+
+def test_no_fuse(tmp_path: Path) -> None:
+    """Root is told how to get the device; others do not need it."""
+    write(tmp_path, "proc/self/mountinfo", "")
+    (as_root,) = fuse.check(Machine(str(tmp_path), euid=0))
+    assert (as_root.verdict, "modprobe" in as_root.advice) == (Verdict.PROBLEM, True)
+
+
+def test_lxcfs_is_noticed(tmp_path: Path) -> None:
+    """Whoever runs lxcfs learns that both can stay."""
+    write(tmp_path, "proc/self/mountinfo", "36 25 0:40 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw\n")
+    assert by_subject(fuse.check(Machine(str(tmp_path), euid=0)))["lxcfs"].verdict is Verdict.NOTE
+
+
+def test_an_old_kernel(tmp_path: Path) -> None:
+    """Each feature that lacks is named with what is lost."""
+    found = by_subject(kernel.check(Machine(str(tmp_path))))
+    for subject in ("pressure (PSI)", "time namespaces", "system call notifications", "kernel log"):
+        assert found[subject].verdict is Verdict.NOTE
+        assert found[subject].advice
+
+
+def test_a_user_without_rights() -> None:
+    """Not being root is no fault, and one line."""
+    (user,) = privileges.check(Machine(euid=1000))
+    assert user.verdict is Verdict.NOTE
+
+
+def test_root_without_capabilities(tmp_path: Path) -> None:
+    """Root of a container is told which capabilities it needs and which would help."""
+    write(tmp_path, "proc/self/status", "Name:\tx\nCapEff:\t0000000000000004\n")
+    found = by_subject(privileges.check(Machine(str(tmp_path), euid=0)))
+    assert found["CAP_SYS_ADMIN"].verdict is Verdict.PROBLEM
+    assert found["CAP_SYS_RESOURCE"].verdict is Verdict.NOTE
+    assert found["CAP_DAC_READ_SEARCH"].verdict is Verdict.OK
+
+
+def test_no_cgroups(tmp_path: Path) -> None:
+    """Without a cgroup mount the report says what to mount, and the other checks still work."""
+    write(tmp_path, "proc/self/mountinfo", "")
+    write(tmp_path, "proc/self/cgroup", "")
+    machine = Machine(str(tmp_path), euid=1000)
+    (mounts,) = cgroups.check(machine)
+    assert mounts.verdict is Verdict.PROBLEM
+    assert by_subject(containers.check(machine))["engines"].verdict is Verdict.UNKNOWN
+    assert by_subject(limits.check(machine))["inotify max_user_watches"].verdict is Verdict.UNKNOWN
+
+
+def test_few_watches(tmp_path: Path) -> None:
+    """The advice is a command that helps."""
+    write(tmp_path, "proc/sys/fs/inotify/max_user_instances", "1\n")
+    write(tmp_path, "proc/self/mountinfo", "")
+    write(tmp_path, "proc/self/cgroup", "")
+    found = by_subject(limits.check(Machine(str(tmp_path))))["inotify max_user_instances"]
+    assert (found.verdict, "sysctl fs.inotify.max_user_instances=32" in found.advice) == (Verdict.NOTE, True)
+
+
+@pytest.mark.parametrize(
+    ("state", "verdict"), [("serving", Verdict.OK), ("dead", Verdict.PROBLEM), ("silent", Verdict.PROBLEM)]
+)
+def test_a_mounted_instance(state: str, verdict: Verdict) -> None:
+    """What `procfs-fuse status` says becomes a verdict."""
+    said = json.dumps({"instances": [{"mountpoint": "/mnt/a", "state": state, "containers": 3}]})
+    found = by_subject(containers.check(Machine(euid=0, run=lambda *_: said)))["virtual /proc"]
+    assert (found.verdict, "/mnt/a" in found.found) == (verdict, True)
+
+
+@pytest.mark.parametrize("said", ["", "{}", "no JSON"])
+def test_a_status_that_fails(said: str) -> None:
+    """A broken `procfs-fuse` is a problem of its own."""
+    found = by_subject(containers.check(Machine(euid=0, run=lambda *_: said)))["virtual /proc"]
+    assert found.verdict is Verdict.PROBLEM
+
+
+def test_a_missing_dependency(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too old and missing packages are named with the command that gets them."""
+    versions = {"aiohttp": "3.8.6"}
+
+    class Package:
+        version = "9"
+        requires = ("aiohttp>=3.9", "bcrypt>=4.0", 'pytest>=8 ; extra == "dev"')
+
+    def version(name: str) -> str:
+        if name not in versions:
+            raise metadata.PackageNotFoundError
+        return versions[name]
+
+    monkeypatch.setattr(metadata, "distribution", lambda _name: Package)
+    monkeypatch.setattr(metadata, "version", version)
+    found = by_subject(software.check(Machine()))
+    assert found["aiohttp"].found == "3.8.6 is too old"
+    assert found["bcrypt"].advice == "pip install 'bcrypt>=4.0'"
+    assert "pytest" not in found
+
+
+# ------------------------------------------------------------------------------------------- ports
+
+
+@pytest.fixture(params=["cgroup-exporter is healthy.\n", "hello"])
+def listener(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    """A web server on loopback, and what it says."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(request.param.encode())
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield request.param, server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def test_who_listens(listener: tuple[str, int]) -> None:
+    """Our own exporter is told from a stranger, and a stranger is no failure of the check."""
+    said, port = listener
+    assert ports.examine(port).verdict is (Verdict.OK if said.startswith("cgroup-exporter") else Verdict.NOTE)
+
+
+# ------------------------------------------------------------------------------------------- report
+
+
+REPORT = [
+    ("one", [ok("a", "fine"), note("b", "meh", "do this")]),
+    ("two", [problem("c", "bad\n\x1b[31m", "do that"), unknown("d", "who knows")]),
+]
+
+
+def test_text() -> None:
+    """Marks, advice below its line, strangers' control characters made harmless, and a sum."""
+    lines = as_text(REPORT, colour=False).splitlines()
+    assert lines[:4] == ["one", "    ok  a  fine", "  note  b  meh", "           -> do this"]
+    assert r"bad\n\x1b[31m" in lines[5]
+    assert lines[-1] == "1 to be mended, 1 notes."
+
+
+def test_json() -> None:
+    """Names and verdicts are stable; no advice is null."""
+    found = json.loads(as_json(REPORT))
+    assert (found["ok"], is_well(REPORT[:1])) == (False, True)
+    assert found["checks"][0]["findings"][0] == dict(zip(FIELDS, ("a", "ok", "fine", None), strict=True))
+
+
+def test_a_check_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others are still made."""
+
+    def broken(_machine: Machine) -> Iterator[Finding]:
+        raise RuntimeError("oops")
+
+    monkeypatch.setattr(fuse, "check", broken)
+    report = dict(examine(Machine()))
+    assert [one.verdict for one in report["FUSE"]] == [Verdict.UNKNOWN]
+    assert report["ports"]
