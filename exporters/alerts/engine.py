@@ -1,0 +1,138 @@
+"""Rules + samples -> alerts: the evaluation that Prometheus would make of the same rules.
+
+A severity is pending from the moment its value passes ``raise`` with the gate open, and fires after ``for``. Once it
+fires it does so while the value is beyond ``clear``. A series that is gone resolves its alerts.
+
+Source: rules/alerting.go of Prometheus 2.42; the two levels are those of `exporters.alerts.prometheus.condition`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from exporters.alerts.evaluate import EvaluationError, Moment, Vector, evaluate
+from exporters.alerts.overrides import Overrides
+from exporters.alerts.owners import METRIC, Owners, label_name
+from exporters.alerts.promql import parse
+from exporters.alerts.rule import Level, Rule, Severity, reach
+from exporters.alerts.series import Labels, Store
+from exporters.alerts.state import Alert, Key, Outcome, Track
+from exporters.alerts.text import filled, worst_of
+
+Samples = Mapping[str, Mapping[Labels, float]]
+"""One moment: name of a metric -> labels -> value."""
+
+_NO_OVERRIDES: Final = Overrides(())
+_NONE: Final[Mapping[str, str]] = {}
+
+
+class Engine:
+    """Evaluates rules again and again. Not safe for several threads."""
+
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        overrides: Overrides = _NO_OVERRIDES,
+        *,
+        engine_labels: Iterable[str] = (),
+        labels: Mapping[str, str] = _NONE,
+        runbooks: str = "",
+    ) -> None:
+        """Evaluate nothing yet.
+
+        ``engine_labels`` are copied onto alerts, ``labels`` are put on all of them, ``runbooks`` is what a runbook's
+        file name is put behind.
+        """
+        self.rules = tuple(rule for rule in rules if not rule.prometheus_only)
+        self.engine_labels = tuple(engine_labels)
+        needed = dict.fromkeys([METRIC], 0.0) if self.engine_labels or overrides.engine_labels else {}
+        self.store = Store(reach(iter(self.rules)) | needed)
+        self._overrides = overrides
+        self._labels = labels
+        self._runbooks = runbooks
+        self._owners = Owners()
+        self._tracks: dict[Key, Track] = {}
+
+    @property
+    def metrics(self) -> frozenset[str]:
+        """Names of the metrics that have to be among the samples."""
+        return frozenset(self.store.reach)
+
+    def take_over(self, other: Engine) -> None:
+        """Go on where another engine stopped: samples, and what was pending and firing."""
+        self.store.keep_from(other.store)
+        self._tracks = other._tracks
+        self._owners = other._owners
+
+    def evaluate(self, now: float, samples: Samples) -> Outcome:
+        """Take over the samples of a moment, seconds of the epoch, and evaluate all rules."""
+        self.store.add(now, samples)
+        self._owners.learn(samples.get(METRIC, {}))
+        before, self._tracks = self._tracks, {}
+        failures: dict[str, str] = {}
+        for rule in self.rules:
+            try:
+                self._evaluate_rule(rule, Moment(self.store, now), before)
+            except EvaluationError as error:
+                failures[rule.alert] = str(error)
+                self._keep(rule, before)
+        resolved = tuple(
+            _resolved(track.alert, now)
+            for key, track in before.items()
+            if track.firing and track.alert is not None and key not in self._tracks
+        )
+        active = tuple(track.alert for track in self._tracks.values() if track.alert is not None)
+        return Outcome(now, active, resolved, failures)
+
+    def _evaluate_rule(self, rule: Rule, moment: Moment, before: Mapping[Key, Track]) -> None:
+        values = evaluate(parse(rule.value), moment)
+        gate = evaluate(parse(rule.gate), moment) if rule.gate else None
+        worst: str | None = None
+        for labels, value in values.items():
+            for severity, level in self._overrides.levels(rule, labels, self._owners.of).items():
+                key = (rule.alert, severity, labels)
+                known = before.get(key)
+                if not _holds(rule, level, labels, value, gate, firing=known is not None and known.firing):
+                    continue
+                track = self._tracks[key] = known or Track(moment.now, self._all_labels(rule, severity, labels))
+                track.firing = track.firing or moment.now - track.began >= level.for_seconds
+                if worst is None:
+                    worst = worst_of(evaluate(parse(rule.worst), moment)) if rule.worst else ""
+                track.alert = self._alert(rule, track, value, worst)
+
+    def _all_labels(self, rule: Rule, severity: Severity, labels: Labels) -> Mapping[str, str]:
+        """Put together what identifies an alert; decided when it begins, so that it stays the same alert."""
+        own = dict(labels)
+        theirs = self._owners.of(own)
+        copied = {label_name(name): theirs[name] for name in self.engine_labels if theirs.get(name)}
+        return dict(self._labels) | copied | own | {"alertname": rule.alert, "severity": severity}
+
+    def _alert(self, rule: Rule, track: Track, value: float, worst: str) -> Alert:
+        own = track.labels
+        annotations = {
+            "summary": filled(rule.summary, rule, own, value, worst),
+            "description": filled(rule.description, rule, own, value, worst),
+            "runbook_url": f"{self._runbooks}{rule.alert}.md",
+        }
+        return Alert("firing" if track.firing else "pending", own, annotations, value, track.began)
+
+    def _keep(self, rule: Rule, before: Mapping[Key, Track]) -> None:
+        """Leave a rule's alerts as they are: that it cannot be evaluated does not mean that all is well."""
+        self._tracks |= {key: track for key, track in before.items() if key[0] == rule.alert}
+
+
+def _holds(rule: Rule, level: Level, labels: Labels, value: float, gate: Vector | None, *, firing: bool) -> bool:
+    if not all(pair in labels for pair in level.only):
+        return False
+    if firing and _beyond(rule, value, level.clear_at):
+        return True
+    return _beyond(rule, value, level.raise_at) and (gate is None or not level.gated or labels in gate)
+
+
+def _beyond(rule: Rule, value: float, level: float) -> bool:
+    return value > level if rule.above else value < level
+
+
+def _resolved(alert: Alert, now: float) -> Alert:
+    return Alert("resolved", alert.labels, alert.annotations, alert.value, alert.since, now)
