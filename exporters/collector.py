@@ -16,7 +16,7 @@ from cgroup_model.collect import Collector as SnapshotCollector
 from cgroup_model.engines import Identity, Resolver
 from cgroup_model.hierarchy import Cgroup, Tree
 from cgroup_model.mounts import OutOfSight
-from cgroup_model.snapshot import Memory, Need, Snapshot
+from cgroup_model.snapshot import Host, Memory, Need, Snapshot
 from cgroup_model.source import CgroupGone, Source
 from exporters.labels import NO_NAMES, Names, Naming, names_of
 from exporters.metric import Family
@@ -49,6 +49,7 @@ class _Taker:
     """One family in one scrape."""
 
     name: str
+    departed: bool  # tells of cgroups that are gone, too
     outcome: Outcome
     plain: tuple[_Step, ...]
     labelled: tuple[_Step, ...]
@@ -60,7 +61,8 @@ class _Taker:
         with_labels = [bool(part.group.labels) for part in parts]
         plain = tuple(step for step, labelled in zip(steps, with_labels, strict=True) if not labelled)
         labelled = tuple(step for step, labelled in zip(steps, with_labels, strict=True) if labelled)
-        return cls(parts[0].family.name, outcome, plain, labelled)
+        family = parts[0].family
+        return cls(family.name, family.departed, outcome, plain, labelled)
 
 
 class Scraper:
@@ -171,7 +173,20 @@ class Scraper:
             self.status.read_seconds += time.perf_counter() - before
             yield Subject(cgroup, whole, identity, names, self._world, machine.now)
             before = time.perf_counter()
-        yield from self._world.departed()
+        yield from self._departed(cgroups, machine)
+
+    def _departed(self, cgroups: list[Cgroup], machine: Machine) -> Iterator[Subject]:
+        """Yield the cgroups that are gone and had an OOM kill, as far as they would be exported if they lived."""
+        if self._world.oom is None:
+            return
+        alive = {cgroup.path for cgroup in cgroups}
+        for account in self._world.oom.departed():
+            if account.identity is None or account.path in alive:
+                continue
+            names = names_of(account.path, account.identity, self._naming)
+            snapshot = Snapshot(path=account.path, host=Host())
+            cgroup = Cgroup(account.path, 0, {})
+            yield Subject(cgroup, snapshot, account.identity, names, self._world, machine.now, departed=True)
 
     def _rows(self, takers: list[_Taker], subject: Subject) -> list[tuple[list[Row], Row]]:
         """Let every family take its values of one container: pairs of where they belong and what they are."""
@@ -179,6 +194,8 @@ class Scraper:
         names = subject.names
         then = time.perf_counter()
         for taker in takers:
+            if subject.departed and not taker.departed:
+                continue
             try:
                 for place, select, values in taker.plain:
                     record = select(subject)

@@ -109,7 +109,8 @@ class Group:
 class Family:
     """A subject: what it needs of a snapshot, and its groups.
 
-    ``of`` is what the groups select from: each ``container`` or the ``machine``, once per page.
+    ``of`` is what the groups select from: each ``container`` or the ``machine``, once per page. ``departed``: it has
+    something to say of containers that are gone, too.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Family:
     of: Literal["container", "machine"] = "container"
     default: bool = True
     why_off: str = ""  # why it is not on by default
+    departed: bool = False
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

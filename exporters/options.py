@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ipaddress
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,6 +15,7 @@ from cgscope.yamlfile import ConfigError, Value, load
 from exporters.families import FAMILIES
 from exporters.setup import Settings
 
+DEFAULT_OOM_STATE: Final = "/var/lib/cgscope/oom.json"
 DEFAULT_ADDRESS: Final = "127.0.0.1:9753"
 _COLLECTOR: Final = "collector."
 _COMMAND_ONLY: Final = frozenset({"config", "check-config", "once", "help", "version"})
@@ -90,6 +92,11 @@ def parser() -> Parser:
         action="append",
         metavar="NAME",
         help="show this label of the engine's in container_label_info; repeatable",
+    )
+    page.add_argument(
+        "--oom-state",
+        metavar="FILE",
+        help=f"where OOM kills are remembered across restarts; none: nowhere (default as root: {DEFAULT_OOM_STATE})",
     )
     page.add_argument("--proc-root", metavar="DIR", help="where the machine's procfs is (default: /proc)")
     page.add_argument("--sys-root", metavar="DIR", help="where the machine's sysfs is (default: /sys)")
@@ -184,12 +191,25 @@ def _made(words: Mapping[str, Any]) -> Options:
     switches = {name.removeprefix(_COLLECTOR): on for name, on in words.items() if name.startswith(_COLLECTOR)}
     settings = Settings(
         collectors=switches,
+        oom_state=_oom_state(words),
         **chosen(
             "cgroups", "naming", "max_series", "container_labels", "proc_root", "sys_root", "cgroup_root", "fs_root"
         ),
     )
     web = chosen("listen", "web_config", "telemetry_path", "max_requests", "config", "check_config", "once")
     return Options(settings=settings, **web)
+
+
+def _oom_state(words: Mapping[str, Any]) -> str | None:
+    """Choose where OOM kills are remembered: systemd's StateDirectory=, root's own place; nowhere for one page."""
+    if (chosen := words.get("oom_state")) is not None:
+        return None if chosen == "none" else str(chosen)
+    if words.get("once") or words.get("check_config"):
+        return None
+    folder = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if folder:
+        return os.path.join(folder, "oom.json")
+    return DEFAULT_OOM_STATE if os.geteuid() == 0 else None
 
 
 def _frozen(content: Any) -> Any:  # noqa: ANN401

@@ -33,6 +33,7 @@ class Service:
         self._chosen = chosen
         self._reread = reread
         self._exporter = Exporter(chosen.settings)
+        self._exporter.watch()
         self._web_config = WebConfigFile(chosen.web_config)
         self._pages = Pages(lambda: self.scraper)
         site = Site(
@@ -112,7 +113,8 @@ class Service:
         """Take over a changed configuration; a wrong one is logged, and everything stays as it is."""
         try:
             chosen = self._reread()
-            exporter = Exporter(chosen.settings)
+            exporter = Exporter(chosen.settings, heir_of=self._exporter)
+            exporter.watch()
         except (ConfigError, OutOfSight, OSError) as error:
             log.error("%s; the old configuration stays in force", error)  # noqa: TRY400 - no traceback for users
             return

@@ -13,7 +13,9 @@ from cgroup_model.engines import Resolver, match
 from cgroup_model.hierarchy import Tree
 from cgroup_model.history import History
 from cgroup_model.host import HostFiles
-from cgroup_model.mounts import discover_mounts
+from cgroup_model.kmsg import DEVICE
+from cgroup_model.mounts import Mounts, discover_mounts
+from cgroup_model.oom import OomMonitor
 from cgroup_model.procfs import Proc
 from cgroup_model.source import RESERVED_DESCRIPTORS, Source, default_budget
 from exporters.collector import Model, Scraper
@@ -24,6 +26,7 @@ from exporters.readers.filesystem import FilesystemReader
 from exporters.readers.machine import MachineReader
 from exporters.readers.members import Members
 from exporters.readers.network import NetworkReader
+from exporters.readers.oom import OomReader
 from exporters.readers.processes import ProcessReader
 from exporters.readers.starts import StartReader
 from exporters.selection import Which, selector
@@ -50,6 +53,14 @@ class Settings:
     sys_root: str = "/sys"
     cgroup_root: str | None = None
     fs_root: str = "/"
+    kmsg: str | None = DEVICE
+    oom_state: str | None = None
+    """Where OOM kills are remembered; None: nowhere."""
+
+    @property
+    def machine(self) -> tuple[str | None, ...]:
+        """Which machine is looked at, and where what is known of it is kept."""
+        return self.proc_root, self.sys_root, self.cgroup_root, self.fs_root, self.oom_state
 
     def families(self) -> dict[str, Family]:
         """Name -> family, of those that are switched on."""
@@ -59,9 +70,16 @@ class Settings:
 class Exporter:
     """Everything that is open. Raises OSError and `OutOfSight` when there are no cgroups to be seen."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
-        """``clock`` gives seconds of the epoch."""
+    def __init__(
+        self, settings: Settings, clock: Callable[[], float] = time.time, *, heir_of: Exporter | None = None
+    ) -> None:
+        """``clock`` gives seconds of the epoch.
+
+        ``heir_of`` is the exporter that this one is to replace: where both see the same machine, its ledger of OOM
+        kills goes over to this one.
+        """
         self.settings = settings
+        self._bequeathed = False
         self.source = Source(_budget(), absent_seconds=_ABSENT_SECONDS, settled_seconds=_SETTLED_SECONDS)
         mounts = discover_mounts(settings.proc_root, settings.cgroup_root)
         self.tree = Tree(
@@ -77,6 +95,8 @@ class Exporter:
         self.history = History(self.tree, self.source, self.proc)
         self.collector = Collector(self.tree, self.source, self.host, history=self.history)
         self.filesystem = FilesystemReader(Members(self.tree, self.source), settings.proc_root, settings.fs_root)
+        inherits = heir_of is not None and heir_of.settings.machine == settings.machine
+        self.oom = heir_of.bequeath() if heir_of is not None and inherits else self._monitor(mounts, clock)
         self.world = self._world()
         self.scraper = Scraper(
             Model(self.tree, self.source, self.collector, self.resolver),
@@ -87,8 +107,14 @@ class Exporter:
             clock=clock,
         )
 
+    def watch(self) -> None:
+        """Have OOM kills notified from now on; without, they are counted at each scrape."""
+        self.oom.start()
+
     def close(self) -> None:
-        """End the thread that measures directories, and close all descriptors."""
+        """End the threads that watch and measure, and close all descriptors."""
+        if not self._bequeathed:
+            self.oom.close()
         self.filesystem.close()
         self.tree.close()
         self.source.close()
@@ -101,6 +127,22 @@ class Exporter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def bequeath(self) -> OomMonitor:
+        """Give the ledger of OOM kills to a successor, who closes it."""
+        self._bequeathed = True
+        return self.oom
+
+    def _monitor(self, mounts: Mounts, clock: Callable[[], float]) -> OomMonitor:
+        settings = self.settings
+        return OomMonitor(
+            mounts,
+            proc_root=settings.proc_root,
+            kmsg=settings.kmsg,
+            state_path=settings.oom_state,
+            identify=Resolver(settings.fs_root).identify,
+            clock=clock,
+        )
+
     def _world(self) -> World:
         members = Members(self.tree, self.source)
         return World(
@@ -110,6 +152,7 @@ class Exporter:
             processes=ProcessReader(members, self.proc),
             filesystem=self.filesystem,
             starts=StartReader(self.history),
+            oom=OomReader(self.oom, selector(self.settings.cgroups)),
             engine_labels=self.settings.container_labels,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from exporters.readers.filesystem import FilesystemReader
     from exporters.readers.machine import MachineReader, MachineReading
     from exporters.readers.network import NetworkReader
+    from exporters.readers.oom import OomReader
     from exporters.readers.processes import ProcessReader
     from exporters.readers.starts import StartReader
     from exporters.status import Status
@@ -24,17 +25,11 @@ if TYPE_CHECKING:
 ROOT = "/"
 
 
-def _nobody() -> Iterable[Subject]:
-    return ()
-
-
 @dataclass(slots=True)
 class World:
     """What reads more than control files; injected. None: this exporter does not read it.
 
-    ``device_names`` maps (8, 0) to "/dev/sda", ``engine_labels`` are those that users chose to
-    see. ``departed`` gives subjects of containers that are gone but still have
-    something to say; parts of their snapshots are None.
+    ``device_names`` maps (8, 0) to "/dev/sda", ``engine_labels`` are those that users chose to see.
     """
 
     machine: MachineReader | None = None
@@ -43,9 +38,9 @@ class World:
     processes: ProcessReader | None = None
     filesystem: FilesystemReader | None = None
     starts: StartReader | None = None
+    oom: OomReader | None = None
     device_names: Mapping[tuple[int, int], str] = field(default_factory=dict)
     engine_labels: tuple[str, ...] = ()
-    departed: Callable[[], Iterable[Subject]] = _nobody
 
     def begin(self) -> None:
         """Begin a scrape."""
@@ -53,6 +48,8 @@ class World:
             self.device_names = device_names(self.host.read(Need.HOST_DISKSTATS).diskstats or b"")
         if self.network is not None:
             self.network.begin()
+        if self.oom is not None:
+            self.oom.begin()
 
     def keep_only(self, alive: set[tuple[str, int]]) -> None:
         """Forget what is remembered of all cgroups but these (path, inode)."""
@@ -71,6 +68,7 @@ class Subject:
     names: Names
     world: World
     now: float  # seconds since the epoch
+    departed: bool = False  # the cgroup is gone: the snapshot is empty
 
     @property
     def is_root(self) -> bool:

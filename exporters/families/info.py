@@ -55,5 +55,6 @@ FAMILIES = (
                 origin="the engine's files; those chosen with --container-label",
             ),
         ),
+        departed=True,
     ),
 )

@@ -79,7 +79,7 @@ V2_ROOT = {
 
 def settings(folder: Path, **more: object) -> Settings:
     """Point an exporter at a machine; without the families that tell of this very process."""
-    more = {"collectors": {"exporter": False}, **more}
+    more = {"collectors": {"exporter": False}, "kmsg": None, **more}
     roots = {"proc_root": str(folder / "proc"), "sys_root": str(folder / "sys"), "fs_root": str(folder / "root")}
     return Settings(**roots, **more)  # type: ignore[arg-type]
 

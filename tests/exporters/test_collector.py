@@ -98,12 +98,36 @@ def test_a_container_that_went_is_not_on_the_next_page(exporter: MakeExporter, t
     """No stale series, no error: the next page has exactly what is there."""
     scraper = exporter("v2-docker").scraper
     path = f"/system.slice/docker-{WEB}.scope"
+    for name in ("memory.events", "memory.events.local"):
+        (tmp_path / f"0/cgroup/v2{path}/{name}").write_text("oom_kill 0\n")
     assert ids(text(scraper.scrape())) == {"/", path}
     shutil.rmtree(f"{tmp_path}/0/cgroup/v2{path}")
     page = text(scraper.scrape())
     assert ids(page) == {"/"}
     (tmp_path / f"0/cgroup/v2{path}").mkdir()
     assert ids(text(scraper.scrape())) == {"/", path}
+
+
+def test_a_container_that_died_of_oom_is_on_the_next_two_pages(exporter: MakeExporter, tmp_path: Path) -> None:
+    """Its kills and its name go on, nothing else of it does; made again, its count goes on."""
+    scraper = exporter("v2-docker").scraper
+    path = f"/system.slice/docker-{WEB}.scope"
+    folder = tmp_path / f"0/cgroup/v2{path}"
+    text(scraper.scrape())
+    shutil.rmtree(folder)
+    for _ in range(2):
+        page = text(scraper.scrape())
+        names = {line.split("{")[0] for line in page.splitlines() if f'id="{path}",name="web",image="nginx:1"' in line}
+        assert names == {
+            "container_info",
+            "container_oom_events_total",
+            "container_oom_kills_total",
+        }
+        assert f'container_oom_kills_total{{id="{path}",name="web",image="nginx:1",engine="docker"}} 1\n' in page
+    folder.mkdir()
+    (folder / "memory.events").write_text("oom_kill 2\n")
+    page = text(scraper.scrape())
+    assert f'container_oom_kills_total{{id="{path}",name="web",image="nginx:1",engine="docker"}} 3\n' in page
 
 
 def test_garbage_is_unknown_and_counted(exporter: MakeExporter, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_hostile_files_are_errors(config: Path, data: bytes) -> None:
 def test_an_empty_file_is_fine(config: Path) -> None:
     """Nothing set is the defaults."""
     config.write_text("# nothing\n")
-    assert parsed("--config", str(config)).settings == Options().settings
+    assert parsed("--config", str(config)).settings == parsed().settings
 
 
 @pytest.mark.parametrize("text", ["x", "1.2.3.4", "::1:80", "h:99999", "[::1", "[x]:1", "h:-1", "h:\uff11"])

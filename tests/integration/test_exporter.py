@@ -214,7 +214,7 @@ class Client:
 @contextmanager
 def running(*options: str) -> Iterator[Client]:
     """Run ``cgroup-exporter`` on a free port."""
-    command = [sys.executable, "-m", "exporters", "--listen", "127.0.0.1:0", *options]
+    command = [sys.executable, "-m", "exporters", "--listen", "127.0.0.1:0", "--oom-state", "none", *options]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     try:
         assert process.stderr is not None
