@@ -32,8 +32,9 @@ bench: privileges $(VENV)/dev.stamp ## measure beside the kernel's /proc and lxc
 golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before committing it
 	@$(BIN)/python -m pytest --update-golden tests
 
-docs: $(VENV)/dev.stamp ## write docs/metrics.md from the exporter's catalogue
+docs: $(VENV)/dev.stamp ## write docs/metrics.md and docs/options.md from the code
 	@$(BIN)/python -m exporters.catalogue > docs/metrics.md.new && mv docs/metrics.md.new docs/metrics.md
+	@$(BIN)/python -m scripts.manual options > docs/options.md.new && mv docs/options.md.new docs/options.md
 
 clean: ## remove the virtual environment and caches of this folder
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -26,6 +26,9 @@ COMMANDS: Final = {
     "passthrough": "show the machine's values for a while, or the containers' again",
     "attach": "put the files into running containers, with no restart",
     "detach": "take them out again",
+    "oci-hook": "bind the files into a container that an OCI runtime makes",
+    "oci-runtime": "an OCI runtime in front of runc or crun that adds the hook",
+    "lxc-hook": "bind the files into a container that LXC makes",
     "run": "run a command in a container of its own that sees its limits",
 }
 
@@ -49,12 +52,25 @@ def _dispatch(command: str | None, words: list[str]) -> int:
     if command is None:
         _top_level(words)
         return 0
-    module = importlib.import_module(f"{__name__}.{command}")
+    module = importlib.import_module(f"{__name__}.{command.replace('-', '_')}")
     parser = Parser(prog=f"{PROGRAM} {command}", description=_sentence(command), epilog=module.EXAMPLES)
     module.add_arguments(parser)
     expand = getattr(module, "expand", None)
     code: int = module.run(parser.parse_args(expand(parser, words[1:]) if expand else words[1:]))
     return code
+
+
+def whole_parser() -> argparse.ArgumentParser:
+    """All commands in one parser, from which manual pages and completions are made."""
+    whole = Parser(
+        prog=PROGRAM, description="A /proc that tells containers the truth about themselves.", epilog=_EPILOG
+    )
+    whole.add_argument("--version", action="version", version=_version())
+    commands = whole.add_subparsers(metavar="COMMAND", title="commands")
+    for name, text in COMMANDS.items():
+        module = importlib.import_module(f"{__name__}.{name.replace('-', '_')}")
+        module.add_arguments(commands.add_parser(name, help=text, description=_sentence(name), epilog=module.EXAMPLES))
+    return whole
 
 
 def _top_level(words: list[str]) -> None:
