@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -34,12 +34,22 @@ def of_container(tree: str) -> list[Binding]:
 
     A link to a folder of the other mount is bound as one, but for that of block devices.
     """
-    bindings = [
+    return _bindings(tree, _files(tree, ""))
+
+
+def of_callers(mountpoint: str, folders: Collection[str]) -> list[Binding]:
+    """A binding for every file of the tree that answers for whoever reads; ``folders`` (paths) are bound as a whole."""
+    tops = (top for top in ("proc", "sys") if os.path.isdir(os.path.join(mountpoint, top)))
+    return _bindings(mountpoint, (path for top in tops for path in _files(mountpoint, f"{top}/", folders)))
+
+
+def _bindings(tree: str, paths: Iterable[str]) -> list[Binding]:
+    found = [
         Binding(os.path.join(tree, path), f"/{path}", WRITABLE if path.startswith(_TAKE_TRIGGERS) else READ_ONLY)
-        for path in sorted(_files(tree, ""))
+        for path in sorted(paths)
         if path != _DEVICES
     ]
-    return bindings + list(islice(_of_devices(os.path.join(tree, _DEVICES)), _MOST_DEVICES))
+    return found + list(islice(_of_devices(os.path.join(tree, _DEVICES)), _MOST_DEVICES))
 
 
 def _of_devices(folder: str) -> Iterator[Binding]:
@@ -50,12 +60,12 @@ def _of_devices(folder: str) -> Iterator[Binding]:
         yield Binding(f"{folder}/{name}/stat", os.path.realpath(f"/{_DEVICES}/{name}/stat"))
 
 
-def _files(tree: str, below: str) -> Iterator[str]:
+def _files(tree: str, below: str, whole: Collection[str] = ()) -> Iterator[str]:
     with os.scandir(os.path.join(tree, below)) as entries:
         for entry in entries:
             path = f"{below}{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from _files(tree, f"{path}/")
+            if path not in whole and entry.is_dir(follow_symlinks=False):
+                yield from _files(tree, f"{path}/", whole)
             else:  # a file of this mount, or a link to one of the other mount
                 yield path
 

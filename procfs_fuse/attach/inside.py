@@ -36,6 +36,7 @@ class Attacher:
     places: Places
     host_peers: frozenset[int]
     left_alone: frozenset[str] = frozenset()  # first folders in which nothing is to be mounted
+    base: str = ""  # the container's root, where that is not the caller's yet; without links
     notes: Notes = field(default_factory=Notes)
     _lines: dict[int, MountLine] = field(default_factory=dict)
 
@@ -54,29 +55,29 @@ class Attacher:
         if clone.target.split("/")[1] in self.left_alone:
             self.notes.add(clone.target, Fate.SKIPPED, "nested containers need a pristine one")
             return None
-        fate = Fate.MOUNTED
+        fate, path = Fate.MOUNTED, f"{self.base}{clone.target}"
         for _ in range(_MOST_LAYERS):
             try:
-                place = os.open(clone.target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+                place = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
             except OSError as error:
                 if error.errno not in _NO_SUCH_PATH:
                     raise
                 return self.notes.add(clone.target, Fate.MISSING)
             try:
                 line = self._line_of(place)
-                if not (line.is_ours and line.mountpoint == clone.target):
+                if not (line.is_ours and line.mountpoint == path):
                     return self._cover(clone, place, line, fate)
             finally:
                 os.close(place)
             if line.device in self.places.devices and line.root in {clone.root, clone.target}:
                 return self.notes.add(clone.target, Fate.KEPT)
-            syscalls.umount(clone.target, syscalls.MNT_DETACH)
+            syscalls.umount(path, syscalls.MNT_DETACH)
             fate = Fate.REPAIRED
         raise OSError(errno.EBUSY, "there is one dead mount below another")
 
     def _cover(self, clone: Clone, place: int, line: MountLine, fate: Fate) -> None:
         """Mount the clone over what is there, unless that is hidden on purpose, or not the container's own."""
-        covered = line.mountpoint == clone.target
+        covered = line.mountpoint == f"{self.base}{clone.target}"
         status = os.stat(place) if not line.fstype.startswith("fuse") else None
         if covered and (line.fstype == "tmpfs" or (status is not None and stat.S_ISCHR(status.st_mode))):
             return self.notes.add(clone.target, Fate.MASKED, f"by {line.fstype}")
@@ -84,28 +85,23 @@ class Attacher:
             return self.notes.add(clone.target, Fate.SKIPPED, f"{line.mountpoint} is {line.fstype}")
         if line.peers in self.host_peers:
             return self.notes.add(clone.target, Fate.SKIPPED, f"{line.mountpoint} is shared with the host")
-        mountfd.put(clone.descriptor, place, clone.target)
+        if clone.detached:
+            mountfd.put(clone.descriptor, place, clone.target)
+        else:
+            syscalls.mount(f"/proc/self/fd/{clone.descriptor}", f"/proc/self/fd/{place}", flags=syscalls.MS_BIND)
         if not clone.restricted:
-            self._restrict(clone)
+            restrict(f"{self.base}{clone.target}", clone.flags)
         return self.notes.add(clone.target, fate, f"over {line.fstype}" if covered else "")
-
-    def _restrict(self, clone: Clone) -> None:
-        try:
-            flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | clone.flags
-            syscalls.mount("", clone.target, flags=flags)
-        except OSError:
-            syscalls.umount(clone.target, syscalls.MNT_DETACH)  # never leave an unrestricted one behind
-            raise
 
     def _take_back(self) -> None:
         for path in self.notes.paths({Fate.MOUNTED, Fate.REPAIRED}):
             with contextlib.suppress(OSError):
-                syscalls.umount(path, syscalls.MNT_DETACH)
+                syscalls.umount(f"{self.base}{path}", syscalls.MNT_DETACH)
 
     def _verify(self) -> None:
         """Look whether they are there: the container may have mounted another /proc meanwhile."""
         present = {line.mountpoint for line in mountinfo.own(self.proc) if line.is_ours}
-        lost = [path for path in self.notes.paths({Fate.MOUNTED, Fate.REPAIRED}) if path not in present]
+        lost = [path for path in self.notes.paths({Fate.MOUNTED, Fate.REPAIRED}) if f"{self.base}{path}" not in present]
         if lost:
             self._take_back()
             raise Unfinished(f"{lost[0]} was mounted and is gone: the container is still setting up its mounts")
@@ -120,6 +116,15 @@ class Attacher:
 
     def _look(self) -> None:
         self._lines = {line.id: line for line in mountinfo.own(self.proc)}
+
+
+def restrict(path: str, flags: int) -> None:
+    """Restrict what was just mounted at ``path``, on kernels that cannot restrict a clone. Raises OSError."""
+    try:
+        syscalls.mount("", path, flags=syscalls.MS_REMOUNT | syscalls.MS_BIND | flags)
+    except OSError:
+        syscalls.umount(path, syscalls.MNT_DETACH)  # never leave an unrestricted one behind
+        raise
 
 
 @dataclass(slots=True)

@@ -20,7 +20,6 @@ _MOUNT_SETATTR: Final = 442
 
 _OPEN_TREE_CLONE: Final = 1
 _AT_EMPTY_PATH: Final = 0x1000
-_AT_FDCWD: Final = -100
 _MOVE_FROM_EMPTY_PATH: Final = 0x4
 _MOVE_TO_EMPTY_PATH: Final = 0x40
 
@@ -41,10 +40,10 @@ class _MountAttributes(ctypes.Structure):
     )
 
 
-def clone(path: str) -> int:
-    """Clone the mount at ``path``, as seen from there down, into a descriptor that may go anywhere. Raises OSError."""
-    flags = ctypes.c_uint(_OPEN_TREE_CLONE | os.O_CLOEXEC)
-    return _call(_OPEN_TREE, path, ctypes.c_int(_AT_FDCWD), os.fsencode(path), flags)
+def clone(descriptor: int) -> int:
+    """Clone the mount that an open file or directory is in, as seen from there down. Raises OSError."""
+    flags = ctypes.c_uint(_OPEN_TREE_CLONE | _AT_EMPTY_PATH | os.O_CLOEXEC)
+    return _call(_OPEN_TREE, "", ctypes.c_int(descriptor), b"", flags)
 
 
 def restrict(descriptor: int, flags: int) -> bool:
@@ -76,10 +75,13 @@ def put(descriptor: int, place: int, name: str) -> None:
 
 def supported() -> bool:
     """Whether the kernel has these calls and lets us make them (a seccomp filter may not)."""
+    top = os.open("/", os.O_PATH | os.O_CLOEXEC)
     try:
-        os.close(clone("/"))
+        os.close(clone(top))
     except OSError as error:
         return error.errno not in {errno.ENOSYS, errno.EPERM}
+    finally:
+        os.close(top)
     return True
 
 

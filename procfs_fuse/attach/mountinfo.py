@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from procfs_fuse.instances import FILE_SYSTEM
@@ -104,3 +104,13 @@ def _parse_line(line: bytes) -> MountLine | None:
 
 def _text(field: bytes) -> str:
     return os.fsdecode(_ESCAPE.sub(lambda escape: bytes([int(escape[1], 8)]), field))
+
+
+def below(lines: Iterable[MountLine], root: str) -> list[MountLine]:
+    """The mounts below ``root``, with paths as a process sees them whose root that is."""
+    top = root.rstrip("/")
+    return [
+        replace(line, mountpoint=line.mountpoint[len(top) :] or "/")
+        for line in lines
+        if line.mountpoint == top or line.mountpoint.startswith(f"{top}/")
+    ]

@@ -52,8 +52,11 @@ def spares(lines: Iterable[MountLine]) -> list[MountLine]:
     return [line for line in lines if line.fstype == "proc" and line.root == "/" and line.mountpoint in PLACES]
 
 
-def mount_spare(lines: Iterable[MountLine], original: MountLine) -> str | None:
-    """Mount a second procfs like ``original``; where, or None when there is one, or no place for it."""
+def mount_spare(lines: Iterable[MountLine], original: MountLine, base: str = "") -> str | None:
+    """Mount a second procfs like ``original``; where, or None when there is one, or no place for it.
+
+    ``base`` is the container's root, where that is not the caller's yet. Raises OSError.
+    """
     known = list(lines)
     taken = {line.mountpoint for line in known}
     if spares(known):
@@ -61,8 +64,8 @@ def mount_spare(lines: Iterable[MountLine], original: MountLine) -> str | None:
     flags = sum(flag for name, flag in _FLAGS.items() if name in original.options)
     data = ",".join(sorted(one for one in original.super_options if one.startswith(("hidepid=", "gid="))))
     for place in PLACES:
-        if place not in taken and _is_empty(place):
-            syscalls.mount("proc", place, "proc", flags, data)
+        if place not in taken and _is_empty(f"{base}{place}"):
+            syscalls.mount("proc", f"{base}{place}", "proc", flags, data)
             return place
     return None
 

@@ -97,4 +97,4 @@ def _put(clone: Clone) -> None:
     finally:
         os.close(place)
     if not clone.restricted:
-        syscalls.mount("", clone.target, flags=syscalls.MS_REMOUNT | syscalls.MS_BIND | clone.flags)
+        inside.restrict(clone.target, clone.flags)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -61,23 +60,26 @@ class Clone:
     descriptor: int
     target: str
     flags: int
-    restricted: bool  # whether the clone has these flags; else it gets them where it is put
     device: str
     root: str
-    is_directory: bool
+    restricted: bool  # whether the clone has these flags; else it gets them where it is put
+    detached: bool = True  # else only a descriptor of the file, to be bound in the same mount namespace
 
 
 Clones = list[Clone]
 
 
 @contextlib.contextmanager
-def clones(places: Places, wanted: Iterable[Binding]) -> Iterator[Clones]:
-    """Clone the source of each binding; those that vanished are left out. Raises OSError."""
+def clones(places: Places, wanted: Iterable[Binding], *, detached: bool = True) -> Iterator[Clones]:
+    """Clone the source of each binding; those that vanished are left out. Raises OSError.
+
+    Not ``detached``: for kernels that cannot clone, and a caller that is in the right namespace already.
+    """
     with contextlib.ExitStack() as undo:
         found: Clones = []
         for binding in wanted:
             try:
-                found.append(_clone(places, binding, undo))
+                found.append(_clone(places, binding, undo, detached=detached))
             except FileNotFoundError:
                 continue
         yield found
@@ -92,16 +94,14 @@ def of_container(instance: Instance, key: str) -> list[Binding]:
         raise Failure(f"the file system at {instance.mountpoint} does not show container {key}") from error
 
 
-def _clone(places: Places, binding: Binding, undo: contextlib.ExitStack) -> Clone:
-    descriptor = mountfd.clone(binding.source)
-    undo.callback(os.close, descriptor)
+def _clone(places: Places, binding: Binding, undo: contextlib.ExitStack, *, detached: bool) -> Clone:
     # Where a link led to is written in the descriptor's name; for a clone that is only "/".
     looked = os.open(binding.source, os.O_PATH | os.O_CLOEXEC)
-    try:
-        path = os.readlink(f"/proc/self/fd/{looked}")
-        is_directory = stat.S_ISDIR(os.fstat(looked).st_mode)
-    finally:
-        os.close(looked)
-    device, root = places.within(path) or ("", "")
+    undo.callback(os.close, looked)
+    device, root = places.within(os.readlink(f"/proc/self/fd/{looked}")) or ("", "")
+    if not detached:
+        return Clone(looked, binding.target, binding.flags, device, root, restricted=False, detached=False)
+    descriptor = mountfd.clone(looked)
+    undo.callback(os.close, descriptor)
     restricted = mountfd.restrict(descriptor, binding.flags)
-    return Clone(descriptor, binding.target, binding.flags, restricted, device, root, is_directory)
+    return Clone(descriptor, binding.target, binding.flags, device, root, restricted)
