@@ -113,7 +113,7 @@ def option_pages() -> Iterator[str]:
     """Yield docs/options.md in lines."""
     yield "# Options"
     yield ""
-    yield "Made from the programs' own `--help` by `make docs`. Keys of configuration files are the long options' names."
+    yield "Made from the programs' own `--help` (`make docs`). Keys of configuration files are the long options' names."
     for tool in TOOLS:
         parser = tool.parser()
         commands = {f"{tool.name} {name}": one for name, one in subparsers(parser).items()} or {tool.name: parser}

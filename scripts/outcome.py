@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.parts import Part
+from scripts.skips import unexpected
 
 _WORDS = {"failure": "failed", "passed": "passed", "skipped": "skipped", "error": "errors"}
 
@@ -27,6 +28,16 @@ class Outcome:
     skips: Counter[str] = field(default_factory=Counter)
     failed: list[str] = field(default_factory=list)
     unsteady: list[str] = field(default_factory=list)
+
+    @property
+    def unexpected(self) -> list[str]:
+        """Reasons of skips that `scripts.skips` does not know for this world."""
+        return unexpected(self.part.world, self.skips)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether everything that should run has run, and passed."""
+        return not self.exit_code and not self.unexpected
 
     @property
     def bad(self) -> int:
@@ -49,7 +60,7 @@ class Outcome:
 
     def forgive(self, again: Outcome) -> None:
         """Take the word of a second run of the failed tests; when any failed again, nothing changes."""
-        if again.exit_code or again.bad:
+        if again.exit_code or again.bad or again.counts["passed"] < len(self.failed):
             return
         self.unsteady, self.failed = self.failed, []
         self.counts["passed"] += self.bad
@@ -79,7 +90,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 def _remarks(outcome: Outcome) -> Iterator[str]:
     for reason, times in sorted(outcome.skips.items()):
-        yield f"    {times} x {reason}"
+        uninvited = "NOT ON THE LIST: " if reason in outcome.unexpected else ""
+        yield f"    {times} x {uninvited}{reason}"
     for test in outcome.unsteady:
         yield f"    unsteady, failed at first and passed by itself: {test}"
 
