@@ -6,7 +6,10 @@ the page is written all the same. A cgroup that vanishes meanwhile is simply not
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
+import operator
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -104,6 +107,22 @@ class Scraper:
         self._finish(outcomes, began)
         if _SELF in sheet.parts:
             self._take(sheet.parts[_SELF], machine, NO_NAMES, outcomes[_SELF])
+        return sheet
+
+    def scrape_one(self, path: str) -> Sheet:
+        """Read one cgroup anew, with all families that are switched on. One that is gone leaves the sheet empty."""
+        families = [family for family in self.families.values() if family.of == "container"]
+        sheet = Sheet(families)
+        takers = [_Taker.of(sheet.parts[family.name], Outcome()) for family in families]
+        needs = functools.reduce(operator.or_, (family.needs for family in families), Need.NOTHING)
+        self._world.begin()
+        machine = self._machine(families)
+        with contextlib.suppress(CgroupGone, OutOfSight):
+            cgroup = self._model.tree.cgroup(path)
+            for subject in self._subjects([cgroup], needs, machine):
+                if subject.cgroup is cgroup:
+                    for place, row in self._rows(takers, subject):
+                        place.append(row)
         return sheet
 
     def identity(self, cgroup: Cgroup) -> tuple[Identity, Names]:

@@ -12,13 +12,15 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from exporters.collector import Scraper
 from exporters.encoder import Format, encode
 
 _GZIP: Final = 16 + zlib.MAX_WBITS  # zlib's way to ask for gzip's header
 _FASTEST: Final = 1  # 16 ms for 10 MB, where the default takes 85 ms
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,9 @@ class Pages:
         # A client that goes away must not take the page from the others.
         return await asyncio.shield(task)
 
-    async def run(self, function: Callable[[], None]) -> None:
-        """Run something between two scrapes."""
-        await asyncio.get_running_loop().run_in_executor(self._executor, function)
+    async def run(self, function: Callable[[], Made]) -> Made:
+        """Run something between two scrapes; gives what it gives."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
 
     def close(self) -> None:
         """Wait for the scrape that is running, and end the thread."""

@@ -1,7 +1,7 @@
 """The HTTP side: routes, who may come in, and how pages are sent.
 
-Paths: ``/metrics`` (``?collect[]=NAME`` for some families only), ``/-/healthy``, ``/-/ready`` and a landing page.
-Health needs no password: whoever asks it, a kubelet for one, has none, and it tells nothing.
+Paths: ``/metrics`` (``?collect[]=NAME`` for some families only), ``/-/healthy``, ``/-/ready``, and those
+of `exporters.web`. Health needs no password: whoever asks it, a kubelet for one, has none, and it tells nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import html
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from exporters.listener import Listener
 from exporters.negotiation import choose_format, takes_gzip
 from exporters.pages import Page, Pages, Request
 from exporters.status import Status
+from exporters.web.routes import Web
 from exporters.web_config import WebConfig, WebConfigFile
 
 _OPEN: Final = frozenset({"/-/healthy", "/-/ready"})
@@ -40,6 +40,7 @@ class Site:
     status: Callable[[], Status]
     collectors: Callable[[], Mapping[str, object]]
     web_config: WebConfigFile
+    web: Web
     telemetry_path: str = "/metrics"
     max_requests: int = 256
 
@@ -59,8 +60,7 @@ class Server:
         self.app.router.add_get(site.telemetry_path, self._metrics)
         self.app.router.add_get("/-/healthy", self._healthy)
         self.app.router.add_get("/-/ready", self._ready)
-        if site.telemetry_path != "/":
-            self.app.router.add_get("/", self._landing)
+        site.web.add_to(self.app.router)
 
     def close(self) -> None:
         """End the thread that checks passwords."""
@@ -164,23 +164,6 @@ class Server:
 
     async def _ready(self, _: web.Request) -> web.Response:
         return _plain(200, "cgroup-exporter is ready.\n")
-
-    async def _landing(self, _: web.Request) -> web.Response:
-        return web.Response(text=_landing_page(self._site), content_type="text/html")
-
-
-def _landing_page(site: Site) -> str:
-    path = html.escape(site.telemetry_path, quote=True)
-    names = "".join(
-        f'<li><a href="{path}?collect[]={html.escape(name, quote=True)}">{html.escape(name)}</a></li>'
-        for name in site.collectors()
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>cgroup-exporter</title>'
-        f"<h1>cgroup-exporter {html.escape(site.status().version)}</h1>"
-        f'<p><a href="{path}">Metrics</a>, <a href="/-/healthy">healthy</a>, <a href="/-/ready">ready</a></p>'
-        f"<h2>Collectors</h2><ul>{names}</ul></html>"
-    )
 
 
 def _plain(code: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from cgroup_model.mounts import OutOfSight
+from cgroup_model.oom import Report
 from cgscope.errors import Failure, explain
 from cgscope.yamlfile import ConfigError
 from exporters.collector import Scraper
@@ -19,6 +20,7 @@ from exporters.options import Options, split_address
 from exporters.pages import Pages
 from exporters.server import Server, Site
 from exporters.setup import Exporter
+from exporters.web.routes import Sources, Web
 from exporters.web_config import WebConfigFile
 
 _GRACE_SECONDS = 5.0
@@ -41,6 +43,7 @@ class Service:
             status=lambda: self.scraper.status,
             collectors=lambda: self.scraper.families,
             web_config=self._web_config,
+            web=Web(self._sources(chosen.telemetry_path)),
             telemetry_path=chosen.telemetry_path,
             max_requests=chosen.max_requests,
         )
@@ -123,6 +126,20 @@ class Service:
         self._chosen = chosen
         await self._pages.run(lambda: self._replace(exporter))
         log.info("configuration reloaded")
+
+    def _sources(self, telemetry_path: str) -> Sources:
+        """Tell the web page where to look."""
+        return Sources(
+            scraper=lambda: self.scraper,
+            run=self._pages.run,
+            alerts=lambda: None,
+            oom=self._oom_report,
+            telemetry_path=telemetry_path,
+        )
+
+    def _oom_report(self) -> Report | None:
+        reader = self._exporter.world.oom
+        return reader.report if reader is not None else None
 
     def _replace(self, exporter: Exporter) -> None:
         """Go on with another exporter; what has been counted goes on too."""

@@ -105,12 +105,12 @@ def test_formats_and_encodings(tmp_path: Path) -> None:
 
 
 def test_the_other_pages(tmp_path: Path) -> None:
-    """Health, readiness, a landing page; anything else is not there, and nothing can be changed."""
+    """Health, readiness, the page for people; anything else is not there, and nothing can be changed."""
 
     async def guest(service: Service) -> None:
         assert (await request(service, "/-/healthy")).code == 200
         assert (await request(service, "/-/ready")).code == 200
-        assert b'href="/metrics"' in (await request(service, "/")).body
+        assert b'href="metrics"' in (await request(service, "/")).body
         assert (await request(service, "/../../etc/passwd")).code == 404
         assert (await request(service, method="POST")).code == 405
         assert (await request(service, "/metrics?collect[]=nonsense")).code == 400
