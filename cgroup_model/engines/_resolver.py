@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from cgroup_model.engines._details import Details, no_labels, text
+from cgroup_model.engines._details import SANDBOX, Details, no_labels, text
 from cgroup_model.engines._files import Files, Unreadable, User, login
 from cgroup_model.engines._patterns import Kind, Match, is_machine_made, short_id
 from cgroup_model.engines._registry import ENGINES, Engine, container_path, match
@@ -184,6 +184,6 @@ def _identity(found: Match, details: Details, problem: str | None) -> Identity:
         namespace=details.namespace,
         image=details.image,
         labels=details.labels,
-        kind=found.kind,
+        kind=Kind.HELPER if name == SANDBOX and details.pod else found.kind,  # it only holds a pod's namespaces
         problem=problem,
     )

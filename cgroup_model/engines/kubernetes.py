@@ -28,7 +28,6 @@ _RUNTIME: Final = r"(?:cri-containerd|crio|docker)"
 PATTERNS = (
     Pattern("kubernetes", rf"(?:{_RUNTIME}-)?{HEX_ID}(?:\.scope)?", parent=rf"{_POD}|{_POD_SLICE}"),
     Pattern("kubernetes", rf"{_POD_SLICE}:{_RUNTIME}:{HEX_ID}"),
-    Pattern("kubernetes", rf"crio-conmon-{HEX_ID}(?:\.scope)?", kind=Kind.HELPER),
     Pattern("kubernetes", rf"pod(?P<id>{_UID})", parent=r"kubepods|burstable|besteffort", kind=Kind.POD),
     Pattern("kubernetes", _POD_SLICE.replace(_POD, rf"pod(?P<id>{_UID})"), kind=Kind.POD),
 )

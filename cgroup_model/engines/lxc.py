@@ -2,7 +2,7 @@
 
 The monitor (`lxc.monitor.<name>`) and the place where LXC parks its own processes (`lxc.pivot`) are helpers. LXD and
 Incus name a container `<name>` in the default project and `<project>_<name>` in others (liblxc, cgroups/cgfsng.c;
-incus, internal/server/project). Which of the three it is, their directories tell.
+incus, internal/server/project). Which of the three it is, their directories tell; or it is Proxmox's (proxmox.py).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Final
 from cgroup_model.engines._details import Details, text
 from cgroup_model.engines._files import Files, User
 from cgroup_model.engines._patterns import Kind, Match, Pattern
+from cgroup_model.engines.proxmox import has_container
 
 PATTERNS = (
     Pattern("lxc", r"lxc\.payload\.(?P<id>.+)", guess=True),
@@ -31,7 +32,7 @@ _DIRECTORIES: Final = (
 
 def look_up(files: Files, match: Match, user: User | None) -> Details | None:
     """Tell whose container it is. The name is in the path, so there always is an answer."""
-    if match.engine != "lxc":
+    if match.engine != "lxc" or (user is None and has_container(files, match.id)):
         return None
     directories = (("lxc", f"{user.home}/.local/share/lxc"),) if user else _DIRECTORIES
     engine = next((engine for engine, parent in directories if files.exists(f"{parent}/{match.id}")), "lxc")

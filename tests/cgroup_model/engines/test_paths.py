@@ -91,6 +91,37 @@ CONTAINERS = [
     # low-level runtimes
     Row("/system.slice/runc-web.scope", "runc", "web"),
     Row("/system.slice/crun-web.scope", "crun", "web"),
+    # CRI-O outside of pods
+    Row(f"/system.slice/crio-{A}.scope", "crio", A),
+    Row(f"/machine/crio-{A}", "crio", A),
+    # systemd-nspawn, machined
+    Row("/machine.slice/systemd-nspawn@web.service", "nspawn", "web"),
+    Row(r"/machine.slice/machine-web\x2d1.scope", "nspawn", r"web\x2d1"),
+    # libvirt
+    Row(r"/machine.slice/machine-qemu\x2d2\x2ddb.scope", "libvirt", r"qemu\x2d2\x2ddb"),
+    Row("/machine/qemu-2-db.libvirt-qemu", "libvirt", "qemu-2-db"),
+    Row("/machine/lxc-7-web.libvirt-lxc", "libvirt", "lxc-7-web"),
+    Row("/libvirt/qemu/db", "libvirt", "db"),
+    # Proxmox
+    Row("/lxc/101", "lxc", "101"),
+    Row("/qemu.slice/100.scope", "proxmox", "100"),
+    # Flatpak
+    Row(f"{USER}/app.slice/app-flatpak-org.mozilla.firefox-4711.scope", "flatpak", "org.mozilla.firefox-4711"),
+    # those of which nothing but the path is known
+    Row("/machine.slice/101", "openvz", "101"),
+    Row(f"/machine.slice/{UID}", "openvz", UID),
+    Row(f"/mesos/{UID}", "mesos", UID),
+    Row(f"/mesos/{UID}/mesos/{UID}", "mesos", UID),
+    Row(
+        "/system.slice/garden.service/garden/good/70eb4ce5-a065-4401-6990-88ed",
+        "garden",
+        "70eb4ce5-a065-4401-6990-88ed",
+    ),
+    Row("/garden/handle-1", "garden", "handle-1"),
+    Row("/instance-17a1b2c3d4e", "warden", "17a1b2c3d4e"),
+    Row(rf"/machine.slice/machine-rkt\x2d{UID}.scope", "rkt", UID),
+    Row("/lmctfy/task", "lmctfy", "task"),
+    Row("/osctl/pool.tank/group.default/user.u1/ct.web", "vpsadminos", "web"),
     # our own
     Row("/cgscope/web-1", "cgscope", "web-1"),
     Row(f"/docker/{A}/cgscope/web", "cgscope", "web"),
@@ -151,6 +182,11 @@ NO_CONTAINERS = [
     f"/docker/{A}\n",
     f"/system.slice/docker-{A}.scope\n",
     f"/system.slice/xdocker-{A}.scope",
+    "/garden/good",
+    "/machine.slice/systemd-nspawn@.service",
+    "/qemu.slice/qemu.scope",
+    "/snap.lxd/x",
+    f"{USER}/app.slice/snap.firefox.firefox-{UID}.scope",
     "/process/6a434f706a2a2517b5654ce41686e124",
 ]
 
@@ -183,7 +219,13 @@ def test_what_only_looks_like_a_container_is_none(path: str) -> None:
     [
         (f"/machine.slice/libpod-conmon-{A}.scope", "podman", Kind.HELPER),
         ("/libpod_parent/conmon", "podman", Kind.HELPER),
-        (f"{POD_SLICE}/crio-conmon-{A}.scope", "kubernetes", Kind.HELPER),
+        (f"{POD_SLICE}/crio-conmon-{A}.scope", "crio", Kind.HELPER),
+        ("/machine.slice/systemd-nspawn@web.service/supervisor", "nspawn", Kind.HELPER),
+        (r"/machine.slice/machine-qemu\x2d2\x2ddb.scope/libvirt/vcpu0", "libvirt", Kind.HELPER),
+        ("/machine/qemu-2-db.libvirt-qemu/emulator", "libvirt", Kind.HELPER),
+        ("/osctl/pool.tank/group.default/user.u1/monitor", "vpsadminos", Kind.HELPER),
+        (f"{USER}/app.slice/snap.firefox.firefox-{UID}.scope", "snap", Kind.UNIT),
+        ("/system.slice/snap.lxd.daemon.service", "snap", Kind.UNIT),
         ("/lxc.monitor.web", "lxc", Kind.HELPER),
         ("/lxc.pivot", "lxc", Kind.HELPER),
         ("/lxc.payload", "lxc", Kind.HELPER),
