@@ -1,0 +1,179 @@
+"""runc and crun without an engine: bundles made here, containers in cgroups of the tests' own."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cgroup_model.mounts import discover_mounts
+from scripts.debian_tools import Tool
+from tests.integration.command_line import eventually
+from tests.integration.engines.truth import LIMITS, Limits
+
+SECONDS = 120
+PERIOD_USEC = 100_000
+_ONLY_V1 = """
+t=$(mktemp -d)
+mount -t tmpfs none "$t"
+for d in /sys/fs/cgroup/*/; do
+    case $d in */unified/) continue ;; esac
+    mkdir "$t/$(basename "$d")"
+    mount --bind "$d" "$t/$(basename "$d")"
+done
+mount --rbind "$t" /sys/fs/cgroup
+umount -l "$t"
+rmdir "$t"
+"""
+"""In a mount namespace of its own: a machine without the unified hierarchy, as crun refuses hybrid ones."""
+
+
+@dataclass(slots=True)
+class Runtime:
+    """One runtime, with its state in a folder of the test's."""
+
+    program: Tool
+    folder: Path
+    wrapper: Sequence[str] = ()  # words of another runtime in front
+    environment: Mapping[str, str] = field(default_factory=dict)
+    binds: dict[str, str] = field(default_factory=dict)  # what of the machine is to be seen elsewhere, too
+
+    def words(self, *arguments: str) -> list[str]:
+        """A whole command line, in a mount namespace with ``binds``; crun sees no unified hierarchy beside v1's."""
+        runtime = [*self.wrapper] if self.wrapper else [self.program.path]
+        words = [*runtime, "--root", str(self.folder / "runtime"), *arguments]
+        is_crun = os.path.basename(self.program.path) == "crun"
+        script = _ONLY_V1 if is_crun and discover_mounts().world == "hybrid" else ""
+        script += "".join(f"mount --bind {source} {place}\n" for source, place in self.binds.items())
+        if not script:
+            return words
+        return [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            f'set -e\n{script}exec "$@"',
+            "sh",
+            *words,
+        ]
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it to its end; containers that go on have no pipe of ours."""
+        output = self.folder / "output"
+        with output.open("w+", encoding="utf-8") as file:
+            done = subprocess.run(
+                self.words(*arguments),
+                env={**self.program.env, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                timeout=SECONDS,
+                check=False,
+            )
+            file.seek(0)
+            return subprocess.CompletedProcess(done.args, done.returncode, file.read(), "")
+
+
+@dataclass(slots=True)
+class Container:
+    """A container of a runtime, which sleeps until it is told to do something."""
+
+    runtime: Runtime
+    id: str
+    cgroup: str
+
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        done = self.runtime("state", self.id)
+        assert done.returncode == 0, done.stdout
+        return int(json.loads(done.stdout)["pid"])
+
+    def sh(self, command: str) -> str:
+        """Output of a shell command inside."""
+        done = self.runtime("exec", self.id, "sh", "-c", command)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    def close(self) -> None:
+        """Kill it, and remove its cgroup and the one above."""
+        self.runtime("delete", "--force", self.id)
+        discard(os.path.dirname(self.cgroup))
+
+
+def discard(cgroup: str) -> None:
+    """Remove a cgroup and all below it from every hierarchy: engines leave the one above their containers' behind."""
+    for top in ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*/")):
+        place = f"{top.rstrip('/')}{cgroup}"
+        if os.path.isdir(place):
+            assert eventually(lambda place=place: _removed(place)), place
+
+
+def _removed(directory: str) -> bool:
+    for path, _folders, _files in os.walk(directory, topdown=False):
+        try:
+            os.rmdir(path)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False  # its last process is not reaped yet
+    return True
+
+
+def bundle(folder: Path, rootfs: Path, cgroup: str, limits: Limits = LIMITS, **changes: Any) -> Path:  # noqa: ANN401
+    """Write a bundle whose container sleeps; ``changes`` are members of config.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {**_configuration(rootfs, cgroup, limits), **changes}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def with_user_namespace(config: dict[str, Any]) -> dict[str, Any]:
+    """The `linux` part for a container whose root is nobody outside."""
+    mapping = [{"containerID": 0, "hostID": 100_000, "size": 65_536}]
+    namespaces = [*config["namespaces"], {"type": "user"}]
+    return {**config, "namespaces": namespaces, "uidMappings": mapping, "gidMappings": mapping}
+
+
+def _configuration(rootfs: Path, cgroup: str, limits: Limits) -> dict[str, Any]:
+    capabilities = [f"CAP_{name}" for name in ("KILL", "SETFCAP", "SETGID", "SETUID", "SYS_CHROOT")]
+    return {
+        "ociVersion": "1.0.2",
+        "process": {
+            "user": {"uid": 0, "gid": 0},
+            "args": ["sleep", "3600"],
+            "env": ["PATH=/bin:/sbin", "PYTHONPATH=/image", "LD_PRELOAD="],
+            "cwd": "/",
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), capabilities),
+        },
+        "root": {"path": str(rootfs), "readonly": False},
+        "hostname": "box",
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"]},
+            {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": ["nosuid", "noexec", "nodev", "ro"]},
+        ],
+        "linux": {
+            "cgroupsPath": cgroup,
+            "resources": resources(limits),
+            "namespaces": [{"type": one} for one in ("pid", "network", "ipc", "uts", "mount")],
+            "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/timer_list", "/sys/firmware"],
+            "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],
+        },
+    }
+
+
+def resources(limits: Limits) -> dict[str, Any]:
+    """The `linux.resources` of a configuration."""
+    return {
+        "memory": {"limit": limits.memory_bytes, "swap": limits.memory_bytes},
+        "cpu": {"quota": int(limits.cpus * PERIOD_USEC), "period": PERIOD_USEC, "cpus": limits.cpuset},
+        "pids": {"limit": limits.pids},
+    }

@@ -1,0 +1,179 @@
+"""runc and crun: containers attached while they run, by the hook, and by the runtime in front."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procfs_fuse.integrations import runtime_wrapper
+from scripts.debian_tools import Tool
+from tests.integration.command_line import NEEDS, REASON, REPOSITORY, CommandLine, eventually
+from tests.integration.engines import oci_runtime, truth
+from tests.integration.engines.oci_runtime import Container, Runtime
+
+pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+
+
+@pytest.fixture(params=["runc", "crun"])
+def runtime(request: pytest.FixtureRequest, tmp_path: Path, tool: Callable[[str], Tool]) -> Runtime:
+    """Each of the two."""
+    return Runtime(tool(request.param), tmp_path)
+
+
+@contextlib.contextmanager
+def started(runtime: Runtime, rootfs: Path, name: str = "one", **changes: Any) -> Iterator[Container]:  # noqa: ANN401
+    """A running container."""
+    cgroup = f"/cgscope-oci-{os.getpid()}/{name}"
+    bundle = oci_runtime.bundle(runtime.folder / name, rootfs, cgroup, **changes)
+    container = Container(runtime, f"cgscope-{os.getpid()}-{name}", cgroup)
+    try:
+        done = runtime("run", "--detach", "--bundle", str(bundle), container.id)
+        assert done.returncode == 0, done.stdout
+        yield container
+    finally:
+        container.close()
+
+
+def hook(instance: CommandLine, *options: str) -> dict[str, Any]:
+    """The hook as the wrapper would add it, for the tests' instance."""
+    (found,) = instance.status()
+    return runtime_wrapper.hook([f"--mount={found['mountpoint']}", f"--state-dir={instance.state_dir}", *options])
+
+
+def spec(rootfs: Path, cgroup: str = "/unused") -> dict[str, Any]:
+    """The configuration of a bundle."""
+    return oci_runtime._configuration(rootfs, cgroup, truth.LIMITS)
+
+
+def ours(container: Container, instance: CommandLine) -> list[str]:
+    """The roots of our mounts in a container."""
+    source = f"procfs-fuse:{instance.status()[0]['mountpoint']}"
+    lines = Path(f"/proc/{container.pid}/mountinfo").read_text().splitlines()
+    return [
+        line.split()[3] for line in lines if line.endswith(f" - fuse.procfs-fuse {source}") or f" {source} " in line
+    ]
+
+
+def test_attach_and_detach(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
+    """A running container is shown its limits after attach, the machine's numbers after detach."""
+    with started(runtime, root_file_system) as container:
+        host = container.sh("grep MemTotal /proc/meminfo")
+        done = instance("attach", "--json", container.cgroup)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["containers"][0]["pid"] == container.pid
+        truth.shown(container.sh, path=container.cgroup)
+        assert instance("detach", container.cgroup).returncode == 0
+        assert container.sh("grep MemTotal /proc/meminfo") == host
+        assert ours(container, instance) == []
+
+
+def test_hook(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
+    """With the hook the files are there from the first instruction on, those that runc refuses to bind included."""
+    changes = {"hooks": {"createContainer": [hook(instance, "--strict")]}}
+    with started(runtime, root_file_system, **changes) as container:
+        truth.shown(container.sh, path=container.cgroup)
+        assert any(root.endswith("/proc/vmstat") for root in ours(container, instance))
+
+
+def test_hook_with_a_user_namespace(
+    runtime: Runtime, root_file_system: Path, instance: CommandLine, tmp_path: Path
+) -> None:
+    """Root of a user namespace may not enter the instance's own folders: it gets the files that know their reader."""
+    entry = hook(instance, "--strict")
+    within_reach(runtime, entry, tmp_path)
+    changes = {
+        "hooks": {"createContainer": [entry]},
+        "linux": oci_runtime.with_user_namespace(spec(root_file_system, f"/cgscope-oci-{os.getpid()}/user")["linux"]),
+    }
+    with started(runtime, root_file_system, "user", **changes) as container:
+        truth.shown(container.sh, path=container.cgroup)
+        assert "/proc/meminfo" in ours(container, instance)
+
+
+def within_reach(runtime: Runtime, entry: dict[str, Any], folder: Path) -> None:
+    """Show the interpreter and this checkout at places that anybody may enter; /root and a checkout may be private."""
+    for path in (folder, *folder.parents[:2]):
+        path.chmod(0o755)
+    interpreter, checkout = folder / "python", folder / "checkout"
+    for source, place in ((sys.base_prefix, interpreter), (str(REPOSITORY), checkout)):
+        place.mkdir()
+        runtime.binds[source] = str(place)
+    program = os.path.relpath(os.path.realpath(sys.executable), os.path.realpath(sys.base_prefix))
+    entry["path"] = str(interpreter / program)
+    entry["env"] = [one for one in entry["env"] if not one.startswith("PYTHONPATH=")] + [f"PYTHONPATH={checkout}"]
+
+
+def test_hook_with_a_read_only_root(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
+    """A root file system that nobody may write to needs no place for the files to be made."""
+    changes = {
+        "hooks": {"createContainer": [hook(instance, "--strict")]},
+        "root": {"path": str(root_file_system), "readonly": True},
+    }
+    with started(runtime, root_file_system, **changes) as container:
+        truth.shown(container.sh)
+
+
+def test_a_failing_hook_stops_nothing_but_when_strict(runtime: Runtime, root_file_system: Path, tmp_path: Path) -> None:
+    """Without an instance the container starts with the machine's files; with --strict it does not start."""
+    nowhere = [f"--mount={tmp_path}", f"--state-dir={tmp_path / 'none'}"]
+    tolerant = {"hooks": {"createContainer": [runtime_wrapper.hook(nowhere)]}}
+    with started(runtime, root_file_system, **tolerant) as container:
+        assert container.sh("grep MemTotal /proc/meminfo") == f"{Path('/proc/meminfo').read_text().splitlines()[0]}\n"
+    strict = {"hooks": {"createContainer": [runtime_wrapper.hook([*nowhere, "--strict"])]}}
+    with (
+        pytest.raises(AssertionError, match=r"nothing of ours is mounted|hook"),
+        started(runtime, root_file_system, **strict),
+    ):
+        pass
+
+
+def test_an_annotation_opts_out(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
+    """A container with cgscope.attach=off is left alone by the hook."""
+    changes = {"hooks": {"createContainer": [hook(instance)]}, "annotations": {"cgscope.attach": "off"}}
+    with started(runtime, root_file_system, **changes) as container:
+        assert ours(container, instance) == []
+
+
+def test_containers_can_be_made_in_a_container_with_the_hook(
+    runtime: Runtime, root_file_system: Path, instance: CommandLine
+) -> None:
+    """Where nothing of /proc is masked, nested containers work with the hook as they do without."""
+    linux = {
+        **spec(root_file_system, f"/cgscope-oci-{os.getpid()}/one")["linux"],
+        "maskedPaths": [],
+        "readonlyPaths": [],
+    }
+    changes = {"hooks": {"createContainer": [hook(instance, "--strict")]}, "linux": linux}
+    nested = "unshare -Urpfm --mount-proc cat /proc/self/comm"
+    with started(runtime, root_file_system, linux=linux) as container:
+        assert container.sh(nested) == "cat\n"
+    with started(runtime, root_file_system, **changes) as container:
+        truth.shown(container.sh)
+        assert container.sh(nested) == "cat\n"
+
+
+def test_runtime_in_front(runtime: Runtime, root_file_system: Path, instance: CommandLine, tmp_path: Path) -> None:
+    """`oci-runtime` adds the hook, passes everything else through, and becomes the real runtime."""
+    (found,) = instance.status()
+    options = ["--runtime", runtime.program.path, "--mount", found["mountpoint"], "--state-dir", instance.state_dir]
+    front = tmp_path / "front"
+    front.write_text(f'#!/bin/sh\nexec {shlex.join(instance.words("oci-runtime", "--strict", *options))} -- "$@"\n')
+    front.chmod(0o755)
+    runtime.wrapper = [str(front)]
+    runtime.environment = {"PYTHONPATH": instance.environment["PYTHONPATH"]}
+    with started(runtime, root_file_system) as container:
+        truth.shown(container.sh, path=container.cgroup)
+        config = json.loads((tmp_path / "one" / "config.json").read_text())
+        assert len(config["hooks"]["createContainer"]) == 1
+        assert runtime("kill", container.id, "KILL").returncode == 0
+        assert eventually(lambda: '"stopped"' in runtime("state", container.id).stdout)
+    assert runtime("--version").stdout == runtime("--version").stdout != ""
+    assert runtime("state", "nobody").returncode != 0
