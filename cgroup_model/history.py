@@ -44,6 +44,7 @@ class _Life:
     tasks: Tasks | None = None
     counted_at: float = 0.0
     counting_seconds: float = 0.0
+    forks: int = 0  # the most that was ever told, also by an earlier process
 
 
 class History:
@@ -57,12 +58,15 @@ class History:
         *,
         boottime: Callable[[], float] = boottime,
         monotonic: Callable[[], float] = time.monotonic,
+        keep: Callable[[Cgroup, list[object]], None] | None = None,
     ) -> None:
+        """``keep`` is given a container's row of `to_json` before anybody is told its CPU accounts."""
         self._tree = tree
         self._source = source
         self._proc = proc
         self._boottime = boottime
         self._monotonic = monotonic
+        self._keep = keep
         self._hierarchy = tree.mounts.primary
         self._dialect = dialect_for(self._hierarchy)
         self._lives: dict[tuple[str, int], _Life] = {}
@@ -88,7 +92,11 @@ class History:
         age = self.age(cgroup)
         if age is None or cpu is None:
             return None
-        return self._life(cgroup).clock.update(int(age * 1e6), cpu, shown)
+        life = self._life(cgroup)
+        times = life.clock.update(int(age * 1e6), cpu, shown)
+        if self._keep is not None:
+            self._keep(cgroup, _row(cgroup.path, cgroup.inode, life))
+        return times
 
     def tasks(self, cgroup: Cgroup) -> Tasks | None:
         """Task counts: fresh while counting is cheap, else as old as `sample_loads` (a period) at most."""
@@ -130,22 +138,28 @@ class History:
         for key in self._lives.keys() - set(alive):
             del self._lives[key]
 
+    def averages(self, path: str, inode: int) -> tuple[int, int, int]:
+        """The load averages of a container that is followed, in the kernel's fixed point."""
+        return self._lives[path, inode].load.averages
+
+    def row(self, path: str, inode: int) -> list[object]:
+        """One row of `to_json`, of a container that is followed."""
+        return _row(path, inode, self._lives[path, inode])
+
     def to_json(self) -> list[object]:
         """What must survive a restart, as JSON types."""
-        return [
-            [path, inode, life.started, life.clock.to_json(), list(life.load.averages)]
-            for (path, inode), life in list(self._lives.items())
-        ]
+        return [_row(path, inode, life) for (path, inode), life in list(self._lives.items())]
 
     def from_json(self, rows: object) -> None:
         """Take over what `to_json` gave; rows that make no sense are dropped with a warning."""
         for row in rows if isinstance(rows, list) else []:
             try:
-                path, inode, started, clock, (one, five, fifteen) = row
+                path, inode, started, clock, (one, five, fifteen), *forks = row
                 self._lives[str(path), int(inode)] = _Life(
                     started=None if started is None else float(started),
                     clock=CpuClock.from_json(clock),
                     load=LoadAverage((int(one), int(five), int(fifteen))),
+                    forks=int(forks[0]) if forks else 0,
                 )
             except (ValueError, TypeError, KeyError) as error:
                 log.warning("dropping a damaged record of a container: %s", error)
@@ -182,7 +196,8 @@ class History:
         tasks = count_tasks(self._proc, self.members(cgroup))
         life.counted_at = self._monotonic()
         life.counting_seconds = life.counted_at - before
-        life.tasks = _with_forks(tasks, life.tasks)
+        life.tasks = _with_forks(tasks, life.forks)
+        life.forks = max(life.forks, life.tasks.forks or 0)
 
     def members(self, cgroup: Cgroup) -> Membership:
         """All processes and threads of the subtree. Raises `CgroupGone` when the cgroup itself is gone."""
@@ -223,8 +238,13 @@ def start_of(proc: Proc, processes: Iterable[int], belongs: Callable[[int], bool
     return starts[oldest]
 
 
-def _with_forks(tasks: Tasks, before: Tasks | None) -> Tasks:
+def _with_forks(tasks: Tasks, told: int) -> Tasks:
     """The same with a count of forks that never falls, as pid numbers do when they wrap around."""
-    counts = [count.forks for count in (tasks, before) if count is not None and count.forks is not None]
-    forks = max(counts, default=None)
-    return tasks if forks == tasks.forks else replace(tasks, forks=forks)
+    if told <= (tasks.forks or 0):
+        return tasks
+    return replace(tasks, forks=told)
+
+
+def _row(path: str, inode: int, life: _Life) -> list[object]:
+    """What must survive a restart, as JSON types."""
+    return [path, inode, life.started, life.clock.to_json(), list(life.load.averages), life.forks]

@@ -30,13 +30,13 @@ def start(arguments: Sequence[str], log_file: str) -> int:
         (os.POSIX_SPAWN_OPEN, 2, _fresh(log_file), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
     ]
     options = ["mount", "--foreground", "--ready-fd", str(_READY_DESCRIPTOR), *arguments]
-    command = [sys.executable, "-P", "-m", "procfs_fuse", *options]
+    command = [*program(), *options]
     every_signal = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
     try:
         pid = os.posix_spawn(
             sys.executable,
             command,
-            _environment(),
+            environment(),
             file_actions=actions,
             setsid=True,
             setsigmask=(),
@@ -47,6 +47,16 @@ def start(arguments: Sequence[str], log_file: str) -> int:
     with open(ready, "rb") as answers:
         _check(answers.readline(), log_file)
     return pid
+
+
+def program() -> list[str]:
+    """The words that start this program with the interpreter that runs it now."""
+    return [sys.executable, "-P", "-m", "procfs_fuse"]
+
+
+def resuming(words: Sequence[str], state: object, program_words: Sequence[str] = ()) -> list[str]:
+    """The command line of a server with these words of `mount` that takes over what ``state`` (JSON types) says."""
+    return [*(program_words or program()), "mount", "--resume", json.dumps(state), *words]
 
 
 def probe(instance: Instance) -> None:
@@ -90,7 +100,7 @@ def _fresh(log_file: str) -> str:
     return log_file
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Our environment, extended so that the new interpreter finds this package also in a checkout."""
     environment = dict(os.environ)
     home = os.path.dirname(next(iter(procfs_fuse.__path__)))

@@ -39,34 +39,38 @@ class Loop(Protocol):
         """Stop doing so."""
 
 
-class Server:
-    """Listens on ``path`` and calls the operation that a request names."""
+def listen(path: str) -> socket.socket:
+    """Make a socket on which only root is heard; it stays usable for whoever inherits it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    # The file's mode is decided when it is made: nobody gets a moment with a more generous one.
+    mask = os.umask(0o177)
+    try:
+        bind_to(listener, path)
+    finally:
+        os.umask(mask)
+    listener.listen(_MOST_CLIENTS)
+    return listener
 
-    def __init__(self, path: str, loop: Loop, operations: Mapping[str, Operation]) -> None:
-        self._path = path
+
+class Server:
+    """Answers on a socket of `listen`, which it owns, with the operation that a request names."""
+
+    def __init__(self, listener: socket.socket, loop: Loop, operations: Mapping[str, Operation]) -> None:
         self._loop = loop
         self._operations = operations
         self._clients: dict[int, _Client] = {}
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        # The file's mode is decided when it is made: nobody gets a moment with a more generous one.
-        mask = os.umask(0o177)
-        try:
-            bind_to(self._listener, path)
-        finally:
-            os.umask(mask)
-        self._listener.listen(_MOST_CLIENTS)
+        self._listener = listener
+        self._listener.settimeout(0)
         loop.add_reader(self._listener.fileno(), self._accept)
 
     def close(self) -> None:
-        """Close the listener and every client, and remove the socket's file."""
+        """Close the listener and every client."""
         for client in list(self._clients.values()):
             self._drop(client)
         self._loop.remove_reader(self._listener.fileno())
         self._listener.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._path)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

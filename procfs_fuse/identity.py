@@ -7,7 +7,7 @@ given to another container, so that a node id the kernel still holds can only me
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from cgroup_model.layout import Cgroup
@@ -19,9 +19,19 @@ log = logging.getLogger(__name__)
 
 
 class SlotTable:
-    """(path, inode) of a cgroup <-> slot."""
+    """(path, inode) of a cgroup <-> slot.
 
-    def __init__(self) -> None:
+    ``given(slot, path, inode)`` is called before anybody hears of a new slot, ``retired(slot)`` after its end.
+    """
+
+    def __init__(
+        self,
+        given: Callable[[int, str, int], None] = lambda _slot, _path, _inode: None,
+        retired: Callable[[int], None] = lambda _slot: None,
+    ) -> None:
+        self._given = given
+        self._retired = retired
+        self._restored: dict[int, tuple[str, int]] = {}  # slots of an earlier process that nobody asked for yet
         self._next = CALLER_SLOT + 1
         self._slots: dict[tuple[str, int], int] = {}
         self._cgroups: dict[int, Cgroup] = {}
@@ -31,15 +41,21 @@ class SlotTable:
         key = (cgroup.path, cgroup.inode)
         slot = self._slots.get(key)
         if slot is None:
-            slot = self._slots[key] = self._next
+            slot = self._next
+            self._given(slot, cgroup.path, cgroup.inode)
+            self._slots[key] = slot
             self._next += 1
         if slot not in self._cgroups:
             self._cgroups[slot] = cgroup
         return slot
 
     def cgroup_of(self, slot: int) -> Cgroup | None:
-        """The container of a slot; None when it is gone, or was never seen by this process."""
+        """The container of a slot; None when it is gone, or was not yet found again by this process (`restored`)."""
         return self._cgroups.get(slot)
+
+    def restored(self, slot: int) -> tuple[str, int] | None:
+        """The (path, inode) that an earlier process gave this slot to; None when it did not, or it is retired."""
+        return self._restored.get(slot)
 
     def known(self) -> Mapping[tuple[str, int], int]:
         """(path, inode) -> slot of every container that is not retired."""
@@ -48,7 +64,10 @@ class SlotTable:
     def keep_only(self, alive: Iterable[tuple[str, int]]) -> None:
         """Retire every container whose (path, inode) is not in ``alive``; its number is not used again."""
         for key in self._slots.keys() - set(alive):
-            self._cgroups.pop(self._slots.pop(key), None)
+            slot = self._slots.pop(key)
+            self._cgroups.pop(slot, None)
+            self._restored.pop(slot, None)
+            self._retired(slot)
 
     def to_json(self) -> dict[str, object]:
         """The table as JSON types."""
@@ -66,4 +85,5 @@ class SlotTable:
             log.warning("the saved table of containers is damaged: %r", error)
             return
         self._slots = slots
+        self._restored = {slot: key for key, slot in slots.items()}
         self._next = max(following, 1 + max(slots.values(), default=CALLER_SLOT))

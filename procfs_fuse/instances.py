@@ -57,6 +57,11 @@ class Instance:
         return os.path.join(self.directory, "control.sock")
 
     @property
+    def service(self) -> str:
+        """Path of the socket on which the process that serves answers, as long as there is one."""
+        return os.path.join(self.directory, "service.sock")
+
+    @property
     def containers(self) -> str:
         """Where the cached connection shows a directory for each container."""
         return os.path.join(self.directory, "containers")
@@ -180,15 +185,21 @@ def known(instances: list[Instance]) -> str:
 
 
 class Claim:
-    """The right to be the instance of one state directory, held until `release` or death."""
+    """The right to be the instance of one state directory, held until `release` or the death of all who inherited it.
 
-    def __init__(self, directory: str) -> None:
+    ``descriptor`` is that of a claim which another program, executed before in this process, had made.
+    """
+
+    def __init__(self, directory: str, descriptor: int | None = None) -> None:
         self.directory = private_directory(directory)
-        self._descriptor = os.open(os.path.join(directory, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if descriptor is not None:
+            self.descriptor = descriptor
+            return
+        self.descriptor = os.open(os.path.join(directory, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-        while not _try_lock(self._descriptor):
+        while not _try_lock(self.descriptor):
             if time.monotonic() > deadline:
-                os.close(self._descriptor)
+                os.close(self.descriptor)
                 raise Failure(self._occupied())
             time.sleep(0.01)
 
@@ -206,14 +217,14 @@ class Claim:
         os.replace(f"{path}.new", path)
 
     def release(self) -> None:
-        """Withdraw the record and let go of the lock."""
+        """Withdraw the record, remove what has no meaning without it, and let go of the lock."""
         forget(self.directory)
-        os.close(self._descriptor)
+        os.close(self.descriptor)
 
 
 def forget(directory: str) -> None:
     """Remove what an instance left in its state directory, but for the lock: others may wait for it."""
-    for name in (_RECORD, "control.sock"):
+    for name in (_RECORD, "control.sock", "service.sock"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(directory, name))
 

@@ -1,43 +1,43 @@
-"""One serving process: the model, both file systems, both connections, and the loop that keeps them going.
+"""What serves: the model, both file systems, and the loop that keeps both connections going.
 
-Everything that touches the machine's ``/proc`` is opened before anything is mounted. State that must outlive the
-process (slots, CPU accounts, load averages) is kept in ``<state_dir>/state.json``.
+A `Service` is made without them, so that it can stand by; `begin` gives it the connections and what an earlier process
+left. State that must outlive everybody (slots, CPU accounts, load averages) is in ``<state_dir>/lives``.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cgroup_model.callers import Callers
 from cgroup_model.collect import Collector
 from cgroup_model.engines import container_path, match
-from cgroup_model.hierarchy import Tree
+from cgroup_model.hierarchy import Cgroup, Tree
 from cgroup_model.history import History
 from cgroup_model.host import HostFiles as HostReader
+from cgroup_model.loadavg import PERIOD_SECONDS
 from cgroup_model.mounts import OutOfSight, discover_mounts
 from cgroup_model.procfs import Proc
 from cgroup_model.snapshot import Policy
 from cgroup_model.source import CgroupGone, Source
 from procfs_fuse.contents import Contents, HostFiles
-from procfs_fuse.filesystem import CachedFileSystem, Containers, OpenFileSystem
+from procfs_fuse.filesystem import CachedFileSystem, Containers, Forgetful, Kept, OpenFileSystem
 from procfs_fuse.identity import SlotTable
+from procfs_fuse.keeper.lives import Lives
 from procfs_fuse.layout import Layout
 from procfs_fuse.selection import Selection
-from procfs_fuse.transport import mounting
 from procfs_fuse.transport.kernel import Connection
 from procfs_fuse.transport.loop import Loop
+from procfs_fuse.transport.negotiation import Negotiated
 from procfs_fuse.triggers import Triggers
 from procfs_fuse.views import TREES, VIEWS
 
 _UPKEEP_SECONDS = 10.0
-_INIT_SECONDS = 5.0
+_IDLE = (0, 0, 0)
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,16 @@ log = logging.getLogger(__name__)
 def _container_id(path: str) -> str | None:
     found = match(path)
     return found.id if found is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A mounted connection; ``buffer`` and ``kept`` are shared with whoever serves it before and after."""
+
+    fd: int
+    negotiated: Negotiated
+    buffer: memoryview | None = None
+    kept: Kept = field(default_factory=Forgetful)
 
 
 class Service:
@@ -63,7 +73,8 @@ class Service:
     ) -> None:
         self.mountpoint = mountpoint
         self.containers_mountpoint = os.path.join(state_dir, "containers")
-        self._state_file = os.path.join(state_dir, "state.json")
+        self._state_dir = state_dir
+        self._ttl_ns = ttl_ms * 1_000_000
         chosen = (selection or Selection()).of({**VIEWS, **TREES})
         views = [view for path, view in VIEWS.items() if path in chosen]
         trees = [tree for path, tree in TREES.items() if path in chosen]
@@ -73,58 +84,73 @@ class Service:
             mounts, self.source, container_path=container_path, container_id=_container_id, proc_root=proc_root
         )
         self._proc = Proc(proc_root)
-        self.history = History(self.tree, self.source, self._proc)
+        self.history = History(self.tree, self.source, self._proc, keep=self._keep_life)
         self._host_reader = HostReader(proc_root, sys_root)
         self.collector = Collector(self.tree, self.source, self._host_reader, policy, self.history)
         self._host_files = HostFiles(views, proc_root=proc_root, sys_root=sys_root)
         self.contents = Contents(self.collector, self._host_files)
-        self._containers = Containers(self.tree, SlotTable())
-        layout = Layout(views, trees)
-        callers = Callers(self.tree, self._proc, container_path)
+        self._containers = Containers(self.tree, SlotTable(self._keep_slot, self._drop_slot))
+        self._layout = Layout(views, trees)
+        self._callers = Callers(self.tree, self._proc, container_path)
         self.loop = Loop()
         self._triggers = Triggers(self.loop)
-        self._open = OpenFileSystem(layout, self._containers, self.contents, callers.container_of, self._triggers)
-        self._cached = CachedFileSystem(
-            layout, self._containers, self.contents, open_mountpoint=mountpoint, ttl_ns=ttl_ms * 1_000_000
-        )
-        self._connections: dict[str, Connection] = {}
+        self.connections: dict[str, Connection] = {}
+        """By name, open and cached."""
+        self._book: Lives | None = None
+        self._kept_averages: dict[tuple[str, int], tuple[int, int, int]] = {}
         self._sampler = threading.Thread(target=self._sample_loads, name="load-sampler", daemon=True)
         self._ended = threading.Event()
-        self._load_state()
-
-    def start(self) -> None:
-        """Mount both connections. Raises OSError, with a text that says what to do, when that is not possible."""
-        self._connect("open", self.mountpoint, self._open)
-        self._triggers.notify = self._connections["open"].notifier.wake_poller
-        self._connect("cached", self.containers_mountpoint, self._cached)
         self.tree.containers()
         watch = self.tree.fileno()
         if watch is not None:
             self.loop.add_reader(watch, self.tree.process_events)
+
+    def begin(self, links: Mapping[str, Link]) -> None:
+        """Take over what is known about the containers, and the connections; they are served by `run`."""
+        self._restore_lives()
+        shared = (self._layout, self._containers, self.contents)
+        self._open = OpenFileSystem(*shared, self._callers.container_of, self._triggers, links["open"].kept)
+        self._cached = CachedFileSystem(
+            *shared, open_mountpoint=self.mountpoint, ttl_ns=self._ttl_ns, kept=links["cached"].kept
+        )
+        for name, filesystem in (("open", self._open), ("cached", self._cached)):
+            link = links[name]
+            self.connections[name] = Connection(
+                link.fd, filesystem, link.negotiated, buffer=link.buffer, problems=self.loop.problems
+            )
+        self._triggers.notify = self.connections["open"].notifier.wake_poller
+        self._open.restore()
+        self._cached.restore()
+        for connection in self.connections.values():
+            self.loop.add_connection(connection)
         self.loop.call_every(_UPKEEP_SECONDS, self._upkeep)
+        self.loop.call_every(PERIOD_SECONDS, self._keep_loads)
+        self._sampler.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is mounted any more."""
+        return bool(self.connections) and not self.loop.is_serving
 
     def run(self) -> None:
-        """Serve until both are unmounted or `stop` is called."""
-        self._sampler.start()
-        try:
-            self.loop.run()
-        finally:
-            self._save_state()
+        """Serve until both are unmounted or `stop` is called; without connections, only until the latter."""
+        self.loop.run()
 
     def stop(self) -> None:
         """Make `run` return. May be called from a signal handler."""
         self.loop.stop()
 
     def close(self) -> None:
-        """Release everything; whatever is still mounted is dead from here on."""
+        """Release everything; the connections' descriptors stay the caller's."""
         self._ended.set()
         if self._sampler.is_alive():
             self._sampler.join()
-        for connection in self._connections.values():
+        for connection in self.connections.values():
             connection.notifier.close()
-            with contextlib.suppress(OSError):
-                os.close(connection.fd)
         self.loop.close()
+        if self._book is not None:
+            self._book.close()
+            self._book = None
         self.tree.close()
         self.source.close()
         self._host_reader.close()
@@ -139,7 +165,7 @@ class Service:
             "passthrough": self.contents.passthrough,
             "policy": asdict(self.collector.policy),
             "open_files": self._open.open_handles,
-            "requests": {name: sum(connection.requests) for name, connection in self._connections.items()},
+            "requests": {name: sum(connection.requests) for name, connection in self.connections.items()},
             "errors": dict(self.loop.problems.counts),
             "fallbacks": [
                 {"file": file, "reason": reason, "count": count}
@@ -149,23 +175,11 @@ class Service:
                 {"part": part, "reason": reason, "count": count}
                 for (part, reason), count in sorted(self.collector.problems.items())
             ],
+            "not_kept": 0 if self._book is None else self._book.refused,
             "descriptors": len(os.listdir("/proc/self/fd")),
         }
 
     # ----------------------------------------------------------------------------------- internals
-
-    def _connect(self, name: str, mountpoint: str, filesystem: OpenFileSystem | CachedFileSystem) -> None:
-        fd = mounting.open_device()
-        try:
-            # Read-only, or else each cached read would age the access time, which costs the next fstat a question.
-            mounting.mount(fd, mountpoint, mounting.source_of(self.mountpoint), read_only=filesystem.cached)
-        except OSError:
-            os.close(fd)
-            raise
-        connection = Connection(fd, filesystem, problems=self.loop.problems)
-        self._connections[name] = connection
-        connection.wait_until_negotiated(_INIT_SECONDS)
-        self.loop.add_connection(connection)
 
     def _upkeep(self) -> None:
         """Forget containers that are gone, and look whether any came without notice."""
@@ -176,7 +190,7 @@ class Service:
         self._cached.keep_only(set(slots.known().values()))
         self.contents.keep_only(alive)
         self.history.keep_only(alive)
-        self._save_state()
+        self._kept_averages = {key: kept for key, kept in self._kept_averages.items() if key in alive}
 
     def _lives(self, path: str, inode: int) -> bool:
         try:
@@ -191,35 +205,37 @@ class Service:
             except Exception:
                 log.exception("counting the containers' threads failed")
 
-    def _save_state(self) -> None:
-        data = {"slots": self._containers.slots.to_json(), "history": self.history.to_json()}
+    # -------------------------------------------------------------------- what outlives this process
+
+    def _restore_lives(self) -> None:
+        """Without room for the file everything works, until somebody has to take over."""
         try:
-            _write_json(self._state_file, data)
+            lives = Lives(os.path.join(self._state_dir, "lives"))
         except OSError as error:
-            log.warning("cannot write %s: %s", self._state_file, error.strerror)
+            log.warning("counters of containers will start again after a restart: %s", error)
+            return
+        self._containers.slots.from_json(lives.slots())
+        self.history.from_json(lives.histories())
+        lives.forget_loaded()
+        self._book = lives
 
-    def _load_state(self) -> None:
-        data = _read_json(self._state_file)
-        self._containers.slots.from_json(data.get("slots"))
-        self.history.from_json(data.get("history"))
+    def _keep_slot(self, slot: int, path: str, inode: int) -> None:
+        if self._book is not None:
+            self._book.given(slot, path, inode)
 
+    def _drop_slot(self, slot: int) -> None:
+        if self._book is not None:
+            self._book.gone(slot)
 
-def _read_json(path: str) -> Mapping[str, object]:
-    """A JSON object from a file; empty when there is none or it is damaged."""
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            data = json.load(file)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        log.warning("%s is damaged (%s): counters of running containers start again", path, error)
-        return {}
-    return data if isinstance(data, dict) else {}
+    def _keep_life(self, cgroup: Cgroup, row: list[object]) -> None:
+        if self._book is not None:
+            self._book.lived(self._containers.slots.slot_of(cgroup), cgroup.path, cgroup.inode, row)
 
-
-def _write_json(path: str, data: object) -> None:
-    """Replace a file in one step: a crash leaves the old or the new one, never half of it."""
-    temporary = f"{path}.new"
-    with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as file:
-        json.dump(data, file)
-    os.replace(temporary, path)
+    def _keep_loads(self) -> None:
+        """Load averages change without being asked for."""
+        slots = self._containers.slots.known()
+        for key in self.history.known():
+            averages = self.history.averages(*key)
+            if self._book is not None and key in slots and self._kept_averages.get(key, _IDLE) != averages:
+                self._kept_averages[key] = averages
+                self._book.lived(slots[key], *key, self.history.row(*key))

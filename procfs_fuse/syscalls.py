@@ -32,6 +32,7 @@ CLONE_NEWPID: Final = 0x20000000
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
 _PR_SET_NAME: Final = 15
+_PR_SET_CHILD_SUBREAPER: Final = 36
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
 # pivot_root has no wrapper in glibc. Its number by machine: arch/*/entry/syscalls/*.tbl; everything newer uses
@@ -89,6 +90,11 @@ def set_parent_death_signal(number: int) -> None:
 def set_not_dumpable() -> None:
     """Let nobody but root of this machine look into this process: no ptrace, no ``/proc/PID/fd`` or ``mem``."""
     _prctl(_PR_SET_DUMPABLE, ctypes.c_ulong(0))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, ctypes.c_ulong(1))
 
 
 def set_process_name(name: str) -> None:

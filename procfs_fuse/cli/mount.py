@@ -10,12 +10,14 @@ from typing import Final
 
 from cgscope.arguments import Parser, value
 from cgscope.errors import Failure, UsageError, explain
+from cgscope.quantities import parse_duration
 from procfs_fuse import background, mountpoint
 from procfs_fuse.cli._common import add_policy, add_state_dir, need_root, policy_of, policy_words
 from procfs_fuse.configuration import words_with_file
 from procfs_fuse.descriptors import close_all_but
 from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Registry, private_directory
 from procfs_fuse.selection import Selection, joined, patterns
+from procfs_fuse.settings import DEFAULT_REQUEST_SECONDS, Settings
 from procfs_fuse.transport import mounting
 
 EXAMPLES: Final = """\
@@ -25,6 +27,8 @@ examples:
 """
 DEFAULT_FILE: Final = "/etc/cgscope/procfs-fuse.yaml"
 _MOST_TTL_MS: Final = 60_000
+_LEAST_REQUEST_SECONDS: Final = 0.1
+_MOST_REQUEST_SECONDS: Final = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,7 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_policy(parser)
     add_state_dir(parser)
     parser.add_argument("--automatic", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--request-timeout",
+        metavar="TIME",
+        type=value(_request_timeout),
+        default=DEFAULT_REQUEST_SECONDS,
+        help="a request that takes longer is taken from the process that hangs on it (default: 3s)",
+    )
     parser.add_argument("--ready-fd", type=int, default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--resume", default=None, help=argparse.SUPPRESS)
 
 
 def expand(parser: Parser, words: Sequence[str]) -> list[str]:
@@ -76,8 +88,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _mount(arguments: argparse.Namespace, on_ready: Callable[[], None]) -> int:
     need_root("mount")
-    os.close(mounting.open_device())
     registry = Registry(arguments.state_dir)
+    if arguments.resume is not None:
+        _serve(arguments, arguments.directory, registry.directory_for(arguments.directory), on_ready)
+        return 0
+    os.close(mounting.open_device())
     place = _place(arguments.directory, registry)
     directory = registry.directory_for(place)
     if arguments.foreground:
@@ -107,10 +122,10 @@ def _place(wanted: str | None, registry: Registry) -> str:
 
 
 def _serve(arguments: argparse.Namespace, place: str, directory: str, on_ready: Callable[[], None]) -> None:
-    from procfs_fuse import daemon  # noqa: PLC0415 - the whole server, which the background case does not need here
+    from procfs_fuse import daemon  # noqa: PLC0415 - which the background case does not need here
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    settings = daemon.Settings(
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
+    settings = Settings(
         place,
         directory,
         arguments.ttl,
@@ -118,15 +133,19 @@ def _serve(arguments: argparse.Namespace, place: str, directory: str, on_ready: 
         arguments.automatic,
         selection=_selection(arguments),
         pidfile=arguments.pidfile,
+        request_seconds=arguments.request_timeout,
     )
-    daemon.serve(settings, on_ready)
+    words = ["--foreground", *_words(arguments, place, Registry(arguments.state_dir))]
+    daemon.serve(settings, words, on_ready, arguments.resume)
 
 
 def _selection(arguments: argparse.Namespace) -> Selection:
     """The chosen files, checked: a name that is none would go unnoticed until somebody misses the file."""
+    selection = Selection(arguments.files, arguments.no_files)
+    if selection == Selection():
+        return selection
     from procfs_fuse.views import TREES, VIEWS  # noqa: PLC0415 - all views, which the other cases do not need here
 
-    selection = Selection(arguments.files, arguments.no_files)
     try:
         selection.of({**VIEWS, **TREES})
     except ValueError as error:
@@ -140,8 +159,16 @@ def _words(arguments: argparse.Namespace, place: str, registry: Registry) -> lis
     words += ["--no-config", *policy_words(policy_of(arguments))]
     words += [f"--files={joined(arguments.files)}"] if arguments.files else []
     words += [f"--no-files={joined(arguments.no_files)}"] if arguments.no_files else []
+    words += ["--request-timeout", f"{arguments.request_timeout}s", *(["--automatic"] if arguments.automatic else [])]
     words += [f"--pidfile={os.path.abspath(arguments.pidfile)}"] if arguments.pidfile else []
     return [*words, "--", place]
+
+
+def _request_timeout(text: str) -> float:
+    seconds = parse_duration(text)
+    if not _LEAST_REQUEST_SECONDS <= seconds <= _MOST_REQUEST_SECONDS:
+        raise ValueError(f"{text!r} is not a time from {_LEAST_REQUEST_SECONDS}s to {_MOST_REQUEST_SECONDS}s")
+    return seconds
 
 
 def _ttl(text: str) -> int:

@@ -29,5 +29,5 @@ def run(arguments: argparse.Namespace) -> int:
     """Tell the server."""
     need_root("change what the files show")
     instance = Registry(arguments.state_dir).select(arguments.mount)
-    ask(instance.control, "passthrough", on=arguments.switch == "on")
+    ask(instance.service, "passthrough", on=arguments.switch == "on")
     return 0

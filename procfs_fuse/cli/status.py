@@ -60,7 +60,8 @@ def report(instance: Instance) -> dict[str, Any]:
     if not instance.alive:
         return {**basics, "state": "dead"}
     try:
-        return {**basics, "state": "serving", **ask(instance.control, "status")}
+        basics |= ask(instance.control, "status")
+        return {**basics, "state": "serving", **ask(instance.service, "status")}
     except Failure as failure:
         return {**basics, "state": "silent", "problem": str(failure)}
 
@@ -78,6 +79,8 @@ def _paragraph(one: Mapping[str, Any], *, colour: bool) -> Iterator[str]:
     yield columns([("  process", str(one["pid"]) + (" (automatic)" if one["automatic"] else "")), *_rows(one)])
     if one["state"] == "dead":
         yield f"  Clean up with: procfs-fuse umount {printable(one['mountpoint'])}\n"
+    if one.get("repaired"):
+        yield f"  repaired after a crash: {len(one['repaired'])} containers\n"
     for title, rows in (("fallbacks", one.get("fallbacks")), ("unreadable", one.get("unreadable"))):
         if rows:
             yield f"  {title}\n"
@@ -91,6 +94,7 @@ def _rows(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "  problem", printable(one["problem"])
     if one["state"] != "serving":
         return
+    yield "  workers", " ".join(map(str, one["worker_pids"])) + f" (replaced {one['restarts']} times)"
     yield "  up", format_duration(one["uptime_seconds"])
     yield "  cgroups", one["world"]
     if one.get("passthrough"):

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from cgroup_model.layout import Cgroup
+from cgroup_model.mounts import OutOfSight
 from cgroup_model.source import CgroupGone
 from procfs_fuse.identity import SlotTable
 
@@ -22,6 +23,10 @@ class Tree(Protocol):
 
     def find(self, key: str) -> Cgroup:
         """The container or cgroup of a key; raises `CgroupGone`."""
+        ...
+
+    def cgroup(self, path: str) -> Cgroup:
+        """The cgroup that has this path now; raises `CgroupGone` or `OutOfSight`."""
         ...
 
     def is_alive(self, cgroup: Cgroup) -> bool:
@@ -55,9 +60,24 @@ class Containers:
 
     def of_slot(self, slot: int) -> Cgroup:
         """The container of a slot. Raises OSError ENODEV when it is gone."""
-        cgroup = self.slots.cgroup_of(slot)
+        cgroup = self.slots.cgroup_of(slot) or self._found_again(slot)
         if cgroup is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        return cgroup
+
+    def _found_again(self, slot: int) -> Cgroup | None:
+        """The container that an earlier process gave this slot to; None when another one has its path by now."""
+        restored = self.slots.restored(slot)
+        if restored is None:
+            return None
+        path, inode = restored
+        try:
+            cgroup = self._tree.cgroup(path)
+        except (CgroupGone, OutOfSight):
+            return None
+        if cgroup.inode != inode:
+            return None
+        self.slots.slot_of(cgroup)
         return cgroup
 
     def living(self, slot: int) -> Cgroup:

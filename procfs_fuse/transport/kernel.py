@@ -106,6 +106,10 @@ class Connection:
             self.answer(size)
         return bool(size)
 
+    def refuse(self, unique: int) -> None:
+        """Answer EIO to a request that somebody else has read, by its number as it was read."""
+        self._write(unique, -errno.EIO, 0)
+
     def answer(self, size: int) -> None:
         """Answer the request of ``size`` bytes at the start of the buffer, then mark the buffer as empty.
 
@@ -122,7 +126,8 @@ class Connection:
         except Exception as error:  # noqa: BLE001 - one bad request must not end the service of all the others
             result = self._failure(opcode, error)
         if result >= 0:
-            self._write(unique, 0, result)
+            if not self._write(unique, 0, result) and opcode == Opcode.OPEN:
+                self._operations.retract(node)
         elif result != NO_ANSWER:
             self._write(unique, result, 0)
         self._buffer[:4] = _CLEARED
@@ -141,8 +146,8 @@ class Connection:
             self.serve()
         return self.negotiated
 
-    def _write(self, unique: int, error: int, length: int) -> None:
-        """Send an answer; its body of ``length`` bytes is in place."""
+    def _write(self, unique: int, error: int, length: int) -> bool:
+        """Send an answer; its body of ``length`` bytes is in place. False when nobody has waited for it."""
         OUT_HEADER.pack_into(self._buffer, _ANSWER, OUT_HEADER.size + length, error, unique)
         try:
             os.write(self.fd, self._buffer[_ANSWER : _BODY + length])
@@ -151,6 +156,8 @@ class Connection:
             # not like ends the request with EIO. A vanished connection shows at the next read.
             if failure.errno != errno.ENOENT and failure.errno not in _GONE:
                 self.problems.report(f"write: {errno.errorcode.get(failure.errno or 0, 'error')}", failure)
+            return False
+        return True
 
     def _refusal(self, opcode: int, error: OSError) -> int:
         """Return the answer for a file system's OSError. Numbers that the kernel would misread become EIO."""

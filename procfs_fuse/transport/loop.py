@@ -95,6 +95,11 @@ class Loop:
         heapq.heappush(self._timers, timer)
         return timer
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether any connection is not finished."""
+        return bool(self._connections)
+
     def stop(self) -> None:
         """Make `run` return after the request under way."""
         self._stopping = True
@@ -105,15 +110,18 @@ class Loop:
         self._epoll.close()
         os.close(self._wake_fd)
 
-    def run(self) -> None:
-        """Serve until `stop` is called or the last connection is finished (a loop without any waits for `stop`).
+    def run(self, *, endless: bool = False) -> None:
+        """Serve until `stop` is called or, unless ``endless``, the last connection is finished.
+
+        A loop that never had any waits for `stop`.
 
         Awake or asleep, one epoll call asks for whatever is ready: a connection that is asked in vain would answer
         with an exception, which costs more than the call, and nobody has to wait until a busy connection is idle.
         """
+        self._stopping = False
         serving = bool(self._connections)
         now = awake_until = time.monotonic_ns()
-        while not self._stopping and (self._connections or not serving):
+        while not self._stopping and (endless or self._connections or not serving):
             ready = self._epoll.poll(0 if now < awake_until else self._seconds_to_timer(now))
             now = time.monotonic_ns()
             for fd, _events in ready:

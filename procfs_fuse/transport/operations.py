@@ -155,6 +155,12 @@ class Operations:
             OPEN_OUT.pack_into(self._body, 0, self._filesystem.open(node, flags, pid), _DIRECT_IO)
         return OPEN_OUT.size
 
+    def retract(self, node: int) -> None:
+        """Take back the OPEN that was answered last: nobody took the handle, so nobody will release it."""
+        if not self._filesystem.cached:
+            fh, _flags = OPEN_OUT.unpack_from(self._body)
+            self._filesystem.release(node, fh)
+
     def _read(self, node: int, pid: int, _length: int) -> int:
         fh, offset, size = READ_IN.unpack_from(self._arguments)
         data = self._filesystem.read(node, fh, offset, size, pid)

@@ -98,6 +98,9 @@ class Notify(IntEnum):
 IN_HEADER: Final = Struct("=IIQQ8xI4x")
 """fuse_in_header: len, opcode, unique, nodeid, (uid, gid), pid, (extension length)."""
 
+RESENT: Final = 1 << 63
+"""FUSE_UNIQUE_RESEND: set in the number of a request that is delivered once more (`Notify.RESEND`)."""
+
 OUT_HEADER: Final = Struct("=IiQ")
 """fuse_out_header: len, error (negative errno), unique."""
 

@@ -82,6 +82,13 @@ class CommandLine:
         instances: list[dict[str, Any]] = json.loads(self("status", "--json").stdout)["instances"]
         return instances
 
+    def kill_all(self, instance: dict[str, Any]) -> None:
+        """Kill everybody who holds an instance up, as if the machine ran out of memory."""
+        for pid in (instance["keeper_pid"], instance["nursery_pid"], *instance["worker_pids"]):
+            os.kill(pid, signal.SIGSTOP)  # nobody may notice that another one is gone
+        for pid in (instance["keeper_pid"], instance["nursery_pid"], *instance["worker_pids"]):
+            os.kill(pid, signal.SIGKILL)
+
     def own_mounts(self) -> list[str]:
         """Our file systems below the state directory."""
         places = (mount.mountpoint for mount in mounting.mounts() if mount.is_ours)

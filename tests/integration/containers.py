@@ -57,9 +57,9 @@ class Instance:
     @property
     def pid(self) -> int:
         """Process that serves."""
-        pid = self.status["pid"]
-        assert isinstance(pid, int)
-        return pid
+        pids = self.status["worker_pids"]
+        assert isinstance(pids, list)
+        return int(pids[0])
 
     @property
     def cached(self) -> Path:

@@ -126,7 +126,7 @@ def test_killed_server_is_noticed_and_cleaned_up(command: CommandLine, place: Pa
     for recover in (["umount"], ["umount", str(place)], ["mount", str(place)]):
         command("mount", str(place))
         (instance,) = command.status()
-        os.kill(instance["pid"], signal.SIGKILL)
+        command.kill_all(instance)
         assert eventually(lambda: [one["state"] for one in command.status()] == ["dead"])
         assert str(place) in command("status").stdout
         assert command(*recover).returncode == 0

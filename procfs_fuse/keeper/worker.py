@@ -1,0 +1,174 @@
+"""A process that serves: first it stands by with everything open, then it takes over where its predecessor died."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from cgscope.errors import Failure
+from procfs_fuse import syscalls
+from procfs_fuse.background import resuming
+from procfs_fuse.control_socket import Server
+from procfs_fuse.keeper.channel import Channel, Closed
+from procfs_fuse.keeper.holdings import Holdings
+from procfs_fuse.keeper.journal import CONNECTIONS, Journal, Kept
+from procfs_fuse.service import Link, Service
+from procfs_fuse.settings import Settings
+from procfs_fuse.transport.negotiation import Negotiated
+
+MOST_DEATHS: Final = 6
+"""A request that so many workers died of in a row is answered EIO; one that hung counts for two."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Estate:
+    """All that a worker needs to know."""
+
+    settings: Settings
+    holdings: Holdings
+    keeper: Sequence[str]  # words of `mount` for a keeper like ours
+    supervised: bool  # somebody else starts a new keeper when ours dies
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON types."""
+        return {
+            "settings": self.settings.to_json(),
+            "holdings": self.holdings.to_json(),
+            "keeper": list(self.keeper),
+            "supervised": self.supervised,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Estate:
+        """Inverse of `to_json`."""
+        holdings = Holdings.from_json(data["holdings"])
+        return cls(Settings.from_json(data["settings"]), holdings, data["keeper"], data["supervised"])
+
+
+def work(channel: Channel, estate: Estate) -> NoReturn:
+    """Stand by, serve, and end the process."""
+    syscalls.set_process_name("procfs-worker")
+    worker = _Worker(channel, estate)
+    try:
+        worker.run()
+    except Exception:
+        log.exception("a worker ended")
+        os._exit(1)
+    os._exit(0)
+
+
+class _Worker:
+    """One worker, from its first message to its last."""
+
+    def __init__(self, channel: Channel, estate: Estate) -> None:
+        self._channel = channel
+        self._estate = estate
+        settings = estate.settings
+        self._journal = Journal(estate.holdings.journal)
+        self._service = service_of(settings)
+        self._serving = False
+        self._orphaned = False
+        self._service.loop.add_reader(channel.fileno(), self._receive)
+
+    def run(self) -> None:
+        """Do as told until there is nothing more to serve, or to be told."""
+        self._channel.send({"ready": os.getpid()})
+        self._service.run()
+        if self._orphaned:
+            self._replace_keeper()
+        elif self._service.is_over:
+            self._channel.send({"over": True})
+
+    def _receive(self) -> None:
+        try:
+            received = self._channel.receive()
+        except Closed:
+            self._orphaned = self._serving and not self._estate.supervised
+            self._service.stop()
+            return
+        message = {} if received is None else received[0]
+        if "serve" in message:
+            self._serve(message)
+        if "passthrough" in message:
+            self._service.contents.switch(passthrough=message["passthrough"])
+        if message.get("retire"):
+            self._service.stop()
+
+    def _serve(self, order: Mapping[str, Any]) -> None:
+        """Take over: first what the dead one had begun, then everything else."""
+        slot = order["serve"]
+        spoiled = [name for name in CONNECTIONS if self._journal.under_way(slot, name)]
+        spoiled = [name for name in spoiled if self._journal.charge(slot, name, order["deaths"]) >= MOST_DEATHS]
+        charter = self._journal.charter()
+        self._service.begin(
+            {
+                name: Link(
+                    getattr(self._estate.holdings, name),
+                    Negotiated.unpack(bytes.fromhex(charter["negotiated"][name])),
+                    self._journal.buffer(slot, name),
+                    Kept(self._journal, slot, name),
+                )
+                for name in CONNECTIONS
+            }
+        )
+        self._finish_requests(slot, spoiled, order["fenced"])
+        self._open_control()
+        self._serving = True
+        self._channel.send({"serving": True})
+
+    def _finish_requests(self, slot: int, spoiled: Sequence[str], fenced: Sequence[int]) -> None:
+        for name, connection in self._service.connections.items():
+            for other in fenced:
+                if unique := self._journal.under_way(other, name):
+                    log.error("a request is answered EIO: its worker does not die (stuck in the kernel)")
+                    connection.refuse(unique)
+            if name in spoiled:
+                log.error("a request is answered EIO: several workers died of it")
+                connection.refuse(self._journal.under_way(slot, name))
+                self._journal.clear(slot, name)
+            else:
+                connection.recover()
+            if connection.negotiated is not None and connection.negotiated.has_resend:
+                with contextlib.suppress(OSError):  # the connection is over: the loop notices
+                    connection.notifier.resend()
+
+    def _open_control(self) -> None:
+        listener = socket.socket(fileno=os.dup(self._estate.holdings.listener))
+        operations = {"status": lambda _: self._service.status(), "passthrough": self._passthrough}
+        Server(listener, self._service.loop, operations)
+
+    def _passthrough(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(request.get("on"), bool):
+            raise Failure("passthrough is on or off")
+        self._channel.send({"passthrough": request["on"]})  # first: the next worker has to know
+        self._service.contents.switch(passthrough=request["on"])
+        return {"passthrough": request["on"]}
+
+    def _replace_keeper(self) -> NoReturn:
+        """Become the keeper: it is gone, and nobody else has the descriptors."""
+        log.error("the keeper is gone: process %d takes its place", os.getpid())
+        self._service.close()
+        holdings = self._estate.holdings
+        holdings.set_inheritable(inheritable=True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        command = resuming(self._estate.keeper, {"holdings": holdings.to_json(), "restarts": 1})
+        os.execv(command[0], command)  # noqa: S606 - that is the purpose
+
+
+def service_of(settings: Settings) -> Service:
+    """Make a service that stands by."""
+    return Service(
+        mountpoint=settings.mountpoint,
+        state_dir=settings.directory,
+        ttl_ms=settings.ttl_ms,
+        policy=settings.policy,
+        selection=settings.selection,
+    )
