@@ -34,6 +34,7 @@ ALLOWED: Final[Sequence[Allowed]] = (
     Allowed("no hierarchy serves cgroup2 here", ("* v1",), "cgroup v1 alone has no core"),
     Allowed("this kernel accounts no pressure for cgroups", ("* v1",), "pressure is of the v2 hierarchy"),
     Allowed("the memory controller is on v1 here", ("* v1", "* hybrid"), "v1 has no counters of events"),
+    Allowed("the comparison is made in the v2 guest", ("* v1", "* hybrid", *NATIVE), "it takes the guest's spare disk"),
     Allowed("no v2 controller is handed on here", ("* v1", "* hybrid"), "hybrid machines keep controllers on v1"),
     # What the guests' kernel cannot have: User Mode Linux has neither huge pages nor memory nodes.
     Allowed("no hierarchy serves hugetlb here", GUESTS, "no huge pages in User Mode Linux"),
