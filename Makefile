@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: privileges help run test test-long check bench golden docs clean
+.PHONY: privileges help run test test-long check bench golden docs deb manual clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -35,6 +35,15 @@ golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before
 docs: $(VENV)/dev.stamp ## write docs/metrics.md and docs/options.md from the code
 	@$(BIN)/python -m exporters.catalogue > docs/metrics.md.new && mv docs/metrics.md.new docs/metrics.md
 	@$(BIN)/python -m scripts.manual options > docs/options.md.new && mv docs/options.md.new docs/options.md
+
+deb: $(VENV)/dev.stamp ## build a Debian package for this machine's release into dist/
+	@$(BIN)/python -m scripts.deb
+
+manual: $(VENV)/dev.stamp ## write manual pages and shell completions below dist/share
+	@$(BIN)/python -m scripts.manual share dist/share
+
+rules: $(VENV)/dev.stamp ## write Prometheus' rule files, dashboards/prometheus/, from the exporter's rules
+	@$(BIN)/python -m exporters.alerts.prometheus
 
 clean: ## remove the virtual environment and caches of this folder
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -62,6 +62,10 @@ class Value:
         """Tell whether this is a list."""
         return isinstance(self.node, yaml.SequenceNode)
 
+    def is_mapping(self) -> bool:
+        """Tell whether this has keys and values."""
+        return isinstance(self.node, yaml.MappingNode)
+
     def flag(self) -> bool:
         """Give a yes or no. Raises `ConfigError` for everything else."""
         text = self.text().lower()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from cgroup_model.mounts import OutOfSight
 from cgscope.errors import Failure, guarded
 from cgscope.yamlfile import ConfigError
+from exporters.alerts.listing import list_alerts
 from exporters.encoder import encode
 from exporters.options import Options, options, parser
 from exporters.setup import Exporter
@@ -27,7 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     logging.basicConfig(level=logging.WARNING, format=f"{PROGRAM}: %(levelname)s: %(message)s")
     logging.getLogger("exporters").setLevel(logging.INFO)
-    given = parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    if words[:1] == ["alerts"]:
+        return list_alerts(words[1:])
+    given = parser().parse_args(words)
     try:
         chosen = options(given)
         return _checked(chosen) if chosen.check_config else _once(chosen) if chosen.once else _serve(chosen, given)

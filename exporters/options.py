@@ -6,12 +6,13 @@ import argparse
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from cgscope.arguments import Parser, value
 from cgscope.suggest import did_you_mean
 from cgscope.yamlfile import ConfigError, Value, load
+from exporters.alerts.config import AlertConfig, read_alerts
 from exporters.families import FAMILIES
 from exporters.setup import Settings
 
@@ -44,6 +45,7 @@ class Options:
     config: str | None = None
     check_config: bool = False
     once: bool = False
+    alerts: AlertConfig = field(default_factory=AlertConfig)
     settings: Settings = field(default_factory=Settings)
 
 
@@ -79,6 +81,11 @@ def parser() -> Parser:
         type=value(positive),
         metavar="N",
         help="pages that are written at the same time (default: 256)",
+    )
+    made.add_argument(
+        "--alerts",
+        action=argparse.BooleanOptionalAction,
+        help="evaluate alert rules (default: when the file has alerts:)",
     )
     page = made.add_argument_group("the page")
     page.add_argument("--cgroups", choices=["containers", "units", "all"], help="what to export (default: containers)")
@@ -138,11 +145,13 @@ def read_file(path: str) -> dict[str, Any]:
     for key, place, content in document.items():
         if key == "collectors":
             found.update(_collectors(content))
+        elif key == "alerts":
+            found["alert_config"] = read_alerts(content)
         elif key in known:
             found[known[key].dest] = _converted(known[key], content)
         else:
             raise place.error(
-                f"there is no option {key!r}; {did_you_mean(key, [*known, 'collectors']) or 'see --help'}"
+                f"there is no option {key!r}; {did_you_mean(key, [*known, 'alerts', 'collectors']) or 'see --help'}"
             )
     return found
 
@@ -189,6 +198,10 @@ def _made(words: Mapping[str, Any]) -> Options:
         return {name: _frozen(words[name]) for name in names if name in words}
 
     switches = {name.removeprefix(_COLLECTOR): on for name, on in words.items() if name.startswith(_COLLECTOR)}
+    alerts = words.get("alert_config", AlertConfig())
+    alerts = replace(alerts, enabled=words.get("alerts", alerts.enabled))
+    labels = (*words.get("container_labels", ()), *(alerts.needed_labels if alerts.enabled else ()))
+    words = {**words, "container_labels": tuple(dict.fromkeys(labels))}
     settings = Settings(
         collectors=switches,
         oom_state=_oom_state(words),
@@ -197,7 +210,7 @@ def _made(words: Mapping[str, Any]) -> Options:
         ),
     )
     web = chosen("listen", "web_config", "telemetry_path", "max_requests", "config", "check_config", "once")
-    return Options(settings=settings, **web)
+    return Options(settings=settings, alerts=alerts, **web)
 
 
 def _oom_state(words: Mapping[str, Any]) -> str | None:

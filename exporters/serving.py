@@ -14,6 +14,7 @@ from cgroup_model.mounts import OutOfSight
 from cgroup_model.oom import Report
 from cgscope.errors import Failure, explain
 from cgscope.yamlfile import ConfigError
+from exporters.alerts.service import Alerts
 from exporters.collector import Scraper
 from exporters.listener import Bounds, Listener
 from exporters.options import Options, split_address
@@ -38,6 +39,7 @@ class Service:
         self._exporter.watch()
         self._web_config = WebConfigFile(chosen.web_config)
         self._pages = Pages(lambda: self.scraper)
+        self._alerts = Alerts(self._pages.run, lambda: self.scraper, fs_root=chosen.settings.fs_root)
         site = Site(
             pages=self._pages,
             status=lambda: self.scraper.status,
@@ -92,6 +94,7 @@ class Service:
             except OSError as error:
                 advice = "another program, perhaps another exporter, listens there; choose with --listen"
                 raise Failure(f"cannot listen on {address}: {explain(error)}", advice) from error
+        await self._apply_alerts()
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -108,6 +111,7 @@ class Service:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_GRACE_SECONDS):
                 await self._runner.cleanup()
+        await self._alerts.close()
         self._server.close()
         self._pages.close()
         self._exporter.close()
@@ -125,14 +129,20 @@ class Service:
             log.warning("what was changed about serving (listen, web-config, web.*) takes effect with the next start")
         self._chosen = chosen
         await self._pages.run(lambda: self._replace(exporter))
+        await self._apply_alerts()
         log.info("configuration reloaded")
+
+    async def _apply_alerts(self) -> None:
+        """Evaluate alerts, or do not, as is chosen now."""
+        await self._alerts.apply(self._chosen.alerts)
+        self._exporter.world.alerts = self._alerts.board
 
     def _sources(self, telemetry_path: str) -> Sources:
         """Tell the web page where to look."""
         return Sources(
             scraper=lambda: self.scraper,
             run=self._pages.run,
-            alerts=lambda: None,
+            alerts=lambda: self._alerts.outcome,
             oom=self._oom_report,
             telemetry_path=telemetry_path,
         )
@@ -144,6 +154,7 @@ class Service:
     def _replace(self, exporter: Exporter) -> None:
         """Go on with another exporter; what has been counted goes on too."""
         old, self._exporter = self._exporter, exporter
+        exporter.world.alerts = old.world.alerts
         status, before = exporter.scraper.status, old.scraper.status
         status.started_epoch, status.scrapes, status.vanished = before.started_epoch, before.scrapes, before.vanished
         status.series_dropped, status.http = before.series_dropped, before.http

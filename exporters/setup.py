@@ -80,7 +80,7 @@ class Exporter:
         """
         self.settings = settings
         self._bequeathed = False
-        self.source = Source(_budget(), absent_seconds=_ABSENT_SECONDS, settled_seconds=_SETTLED_SECONDS)
+        self.source = Source(_budget(), absent_seconds=_ABSENT_SECONDS, settled_seconds=_SETTLED_SECONDS, remember=True)
         mounts = discover_mounts(settings.proc_root, settings.cgroup_root)
         self.tree = Tree(
             mounts,
@@ -154,6 +154,7 @@ class Exporter:
             starts=StartReader(self.history),
             oom=OomReader(self.oom, selector(self.settings.cgroups)),
             engine_labels=self.settings.container_labels,
+            proc_root=self.settings.proc_root,
         )
 
 

@@ -14,6 +14,7 @@ from exporters.labels import Names
 from exporters.readers.devices import device_names
 
 if TYPE_CHECKING:
+    from exporters.alerts.board import Board
     from exporters.readers.filesystem import FilesystemReader
     from exporters.readers.machine import MachineReader, MachineReading
     from exporters.readers.network import NetworkReader
@@ -39,8 +40,10 @@ class World:
     filesystem: FilesystemReader | None = None
     starts: StartReader | None = None
     oom: OomReader | None = None
+    alerts: Board | None = None
     device_names: Mapping[tuple[int, int], str] = field(default_factory=dict)
     engine_labels: tuple[str, ...] = ()
+    proc_root: str = "/proc"
 
     def begin(self) -> None:
         """Begin a scrape."""
@@ -56,6 +59,8 @@ class World:
         for reader in (self.network, self.starts, self.filesystem):
             if reader is not None:
                 reader.keep_only(alive)
+        if self.alerts is not None and self.alerts.container_logs is not None:
+            self.alerts.container_logs.keep_only(alive)
 
 
 @dataclass(frozen=True, slots=True)

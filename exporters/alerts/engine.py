@@ -18,10 +18,13 @@ from exporters.alerts.promql import parse
 from exporters.alerts.rule import Level, Rule, Severity, reach
 from exporters.alerts.series import Labels, Store
 from exporters.alerts.state import Alert, Key, Outcome, Track
-from exporters.alerts.text import filled, worst_of
+from exporters.alerts.text import detail_of, filled, worst_of
 
 Samples = Mapping[str, Mapping[Labels, float]]
 """One moment: name of a metric -> labels -> value."""
+
+_LookedUp = tuple[str, Vector]
+"""Of one rule at one moment: the containers with most, and the series that have details."""
 
 _NO_OVERRIDES: Final = Overrides(())
 _NONE: Final[Mapping[str, str]] = {}
@@ -88,7 +91,7 @@ class Engine:
     def _evaluate_rule(self, rule: Rule, moment: Moment, before: Mapping[Key, Track]) -> None:
         values = evaluate(parse(rule.value), moment)
         gate = evaluate(parse(rule.gate), moment) if rule.gate else None
-        worst: str | None = None
+        looked_up: _LookedUp | None = None
         for labels, value in values.items():
             for severity, level in self._overrides.levels(rule, labels, self._owners.of).items():
                 key = (rule.alert, severity, labels)
@@ -97,9 +100,9 @@ class Engine:
                     continue
                 track = self._tracks[key] = known or Track(moment.now, self._all_labels(rule, severity, labels))
                 track.firing = track.firing or moment.now - track.began >= level.for_seconds
-                if worst is None:
-                    worst = worst_of(evaluate(parse(rule.worst), moment)) if rule.worst else ""
-                track.alert = self._alert(rule, track, value, worst)
+                if looked_up is None:
+                    looked_up = _look_up(rule, moment)
+                track.alert = self._alert(rule, track, value, looked_up)
 
     def _all_labels(self, rule: Rule, severity: Severity, labels: Labels) -> Mapping[str, str]:
         """Put together what identifies an alert; decided when it begins, so that it stays the same alert."""
@@ -108,11 +111,13 @@ class Engine:
         copied = {label_name(name): theirs[name] for name in self.engine_labels if theirs.get(name)}
         return dict(self._labels) | copied | own | {"alertname": rule.alert, "severity": severity}
 
-    def _alert(self, rule: Rule, track: Track, value: float, worst: str) -> Alert:
+    def _alert(self, rule: Rule, track: Track, value: float, looked_up: _LookedUp) -> Alert:
         own = track.labels
+        worst, details = looked_up
+        more = {"worst": worst, **detail_of(details, own)}
         annotations = {
-            "summary": filled(rule.summary, rule, own, value, worst),
-            "description": filled(rule.description, rule, own, value, worst),
+            "summary": filled(rule.summary, rule, own, value, more),
+            "description": filled(rule.description, rule, own, value, more),
             "runbook_url": f"{self._runbooks}{rule.alert}.md",
         }
         return Alert("firing" if track.firing else "pending", own, annotations, value, track.began)
@@ -120,6 +125,12 @@ class Engine:
     def _keep(self, rule: Rule, before: Mapping[Key, Track]) -> None:
         """Leave a rule's alerts as they are: that it cannot be evaluated does not mean that all is well."""
         self._tracks |= {key: track for key, track in before.items() if key[0] == rule.alert}
+
+
+def _look_up(rule: Rule, moment: Moment) -> _LookedUp:
+    """Find what texts name beside the alert's own labels."""
+    worst = worst_of(evaluate(parse(rule.worst), moment)) if rule.worst else ""
+    return worst, evaluate(parse(rule.detail), moment) if rule.detail else {}
 
 
 def _holds(rule: Rule, level: Level, labels: Labels, value: float, gate: Vector | None, *, firing: bool) -> bool:

@@ -125,11 +125,12 @@ def choice(*known: str) -> Callable[[Value], str]:
 
 
 def is_off(value: Value) -> bool:
-    """Tell whether this is written as ``off`` instead of settings."""
-    try:
-        return not value.flag()
-    except Exception:  # noqa: BLE001 - a mapping, or another word
+    """Tell whether this is written as ``off`` instead of settings. Raises `ConfigError` for another single value."""
+    if value.is_mapping():
         return False
+    if value.flag():
+        raise value.error("expected off, or settings")
+    return True
 
 
 def _parsed(value: Value, parse: Callable[[str], _Read]) -> _Read:

@@ -39,7 +39,11 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One alert with its severities. ``worst`` is what the text names the greatest of, by container."""
+    """One alert with its severities.
+
+    ``worst`` is what the text names the greatest of, by container; ``detail`` is a metric of the same container, whose
+    labels it names.
+    """
 
     alert: str
     group: str
@@ -50,6 +54,7 @@ class Rule:
     above: bool = True
     gate: str = ""
     worst: str = ""
+    detail: str = ""
     levels: Mapping[Severity, Level] = field(default_factory=dict)
     prometheus_only: bool = False
 
@@ -61,7 +66,7 @@ class Rule:
     @property
     def expressions(self) -> Iterator[Expression]:
         """Yield everything that has to be evaluated."""
-        for text in (self.value, self.gate, self.worst):
+        for text in (self.value, self.gate, self.worst, self.detail):
             if text:
                 yield parse(text)
 

@@ -25,7 +25,18 @@ from exporters.metric import Metric
 SHIPPED: Final = os.path.join(os.path.dirname(__file__), "rules.yml")
 """The rules that come with the exporter."""
 
-_RULE: Final = ("value", "unit", "direction", "gate", "worst", "summary", "description", "engine", *SEVERITIES)
+_RULE: Final = (
+    "value",
+    "unit",
+    "direction",
+    "gate",
+    "worst",
+    "detail",
+    "summary",
+    "description",
+    "engine",
+    *SEVERITIES,
+)
 _LEVEL: Final = ("raise", "clear", "for", "only", "gated")
 _NAME: Final = re.compile(r"[A-Z][A-Za-z0-9]{2,60}")
 _OF_COUNTERS: Final = frozenset({"rate", "increase"})
@@ -67,6 +78,7 @@ def new_rule(alert: str, place: Value, content: Value, group: str) -> Rule:
         above=above,
         gate=given.get("gate", _expression, ""),
         worst=given.get("worst", _expression, ""),
+        detail=given.get("detail", _metric, ""),
         prometheus_only=by_prometheus,
     )
     levels = _levels(rule, given)
@@ -137,6 +149,13 @@ def _check_order(rule: Rule, levels: Mapping[Severity, Level], given: Fields) ->
 
 def _folded(value: Value) -> str:
     return " ".join(fields.text(value).split())
+
+
+def _metric(value: Value) -> str:
+    written = fields.text(value)
+    if written not in METRICS:
+        raise value.error(f"there is no metric {written!r}; {did_you_mean(written, METRICS) or 'see docs/metrics.md'}")
+    return written
 
 
 def _expression(value: Value) -> str:

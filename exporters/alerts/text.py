@@ -1,7 +1,8 @@
 """Texts of alerts: one template, filled in here and translated for Prometheus, with the same result.
 
 ``{value}`` is the value in the rule's unit, ``{who}`` the container's name (else its pod, else its cgroup), ``{worst}``
-the three containers with most of what the rule names, ``{label}`` any label.
+the three containers with most of what the rule names, ``{detail_label}`` a label of the rule's ``detail``, ``{label}``
+any label of the alert.
 
 Source: template/template.go of Prometheus 2.42 (humanize1024, humanizePercentage).
 """
@@ -16,6 +17,10 @@ from exporters.alerts.evaluate import Vector
 from exporters.alerts.rule import Rule, Unit
 
 _FIELD: Final = re.compile(r"\{([a-z_]+)\}")
+SAME: Final = ("id", "pattern", "instance")
+"""Labels by which a series of ``detail`` belongs to an alert; ``instance`` is Prometheus' own."""
+
+_DETAIL: Final = "detail_"
 _WORST: Final = 3  # containers that are named
 
 _TO_GO: Final[Mapping[Unit, str]] = {
@@ -53,9 +58,9 @@ def who(labels: Mapping[str, str]) -> str:
     return labels.get("name") or labels.get("pod") or labels.get("id") or ""
 
 
-def filled(template: str, rule: Rule, labels: Mapping[str, str], value: float, worst: str) -> str:
-    """Fill a template in."""
-    known = {"value": _HERE[rule.unit](value), "who": who(labels), "worst": worst}
+def filled(template: str, rule: Rule, labels: Mapping[str, str], value: float, more: Mapping[str, str]) -> str:
+    """Fill a template in; ``more`` is what has to be looked up: ``worst``, ``detail_label``."""
+    known = {"value": _HERE[rule.unit](value), "who": who(labels), **more}
     return _FIELD.sub(lambda found: known.get(found[1], labels.get(found[1], "")), template)
 
 
@@ -63,6 +68,15 @@ def worst_of(found: Vector) -> str:
     """Name those with the greatest values: ``web (812) db (33) ``."""
     first = sorted(found.items(), key=lambda item: -item[1])[:_WORST]
     return "".join(f"{who(dict(labels))} ({value:.0f}) " for labels, value in first)
+
+
+def detail_of(found: Vector, labels: Mapping[str, str]) -> dict[str, str]:
+    """Find the series of ``detail`` that is about the same container: its labels, as fields of templates."""
+    for one in found:
+        own = dict(one)
+        if all(own.get(label) == labels.get(label) for label in SAME[:-1]):
+            return {f"{_DETAIL}{name}": text for name, text in own.items()}
+    return {}
 
 
 def to_go(template: str, rule: Rule) -> str:
@@ -81,6 +95,11 @@ def _go_field(name: str, rule: Rule) -> str:
         query = f"topk({_WORST}, ({rule.worst}) and on (job, instance) {same})".replace('"', "'")
         asked = f'query (printf "{query}" $labels.instance)'
         return f'{{{{ range {asked} }}}}{_GO_OTHER} ({{{{ printf "%.0f" .Value }}}}) {{{{ end }}}}'
+    if name.startswith(_DETAIL):
+        matchers = ",".join(f"{label}='%s'" for label in SAME)
+        values = " ".join(f"$labels.{label}" for label in SAME)
+        asked = f'query (printf "{rule.detail}{{{matchers}}}" {values})'
+        return f"{{{{ range {asked} }}}}{{{{ .Labels.{name.removeprefix(_DETAIL)} }}}}{{{{ end }}}}"
     return f"{{{{ $labels.{name} }}}}"
 
 

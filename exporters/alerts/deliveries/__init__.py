@@ -1,0 +1,1 @@
+"""Those who are told of alerts: a log, webhooks, Alertmanager."""
