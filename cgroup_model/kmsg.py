@@ -27,7 +27,7 @@ _SUPPRESSED: Final = re.compile(r": (\d{1,9}) callbacks suppressed$")
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:
-    """One message. ``level`` is syslog's: 0 emergency to 7 debug; ``epoch`` is when it was read, seconds."""
+    """One message. ``level`` is syslog's: 0 emergency to 7 debug; ``epoch``: seconds, see `KernelLog`."""
 
     sequence: int
     level: int
@@ -37,17 +37,22 @@ class LogRecord:
 
 
 class KernelLog:
-    """A reader of the kernel's log, from now on. Raises OSError where there is none, or none for us (EPERM)."""
+    """A reader of the kernel's log. Raises OSError where there is none, or none for us (EPERM).
 
-    def __init__(self, device: str = DEVICE, clock: Callable[[], float] = time.time) -> None:
+    It begins now, and records have the time at which they are read. With ``whole`` it begins with the oldest record
+    that is left, and records have the time at which the kernel wrote them, as far as nobody has set the clock since.
+    """
+
+    def __init__(self, device: str = DEVICE, clock: Callable[[], float] = time.time, *, whole: bool = False) -> None:
         self._clock = clock
+        self._started = clock() - time.monotonic() if whole else None
         self._fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._next: int | None = None
         self.lost = 0
         """Records that were overwritten before they were read."""
         self.suppressed = 0
         """Messages that the kernel itself left out (printk_ratelimit), as far as it said so."""
-        if os.lseek(self._fd, 0, os.SEEK_END) < 0:
+        if os.lseek(self._fd, 0, os.SEEK_SET if whole else os.SEEK_END) < 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO), device)
 
     def fileno(self) -> int:
@@ -67,7 +72,7 @@ class KernelLog:
                 continue
             if not data:
                 return
-            record = parse_record(data, self._clock())
+            record = parse_record(data, self._epoch(data))
             if record is not None:
                 self._count(record)
                 yield record
@@ -83,6 +88,12 @@ class KernelLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _epoch(self, data: bytes) -> float:
+        if self._started is None:
+            return self._clock()
+        written = data.split(b",", 3)[2:3]
+        return self._started + (int(written[0]) / 1e6 if written and written[0].isdigit() else 0.0)
 
     def _count(self, record: LogRecord) -> None:
         if self._next is not None:

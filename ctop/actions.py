@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +25,7 @@ from cgscope.quantities import parse_size
 
 _MOST_SIGNAL: Final = 64
 _ATTACH_SECONDS: Final = 30
+_PROCFS_FUSE: Final = "procfs-fuse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +82,15 @@ def perform(action: Action, machine: Machine, target: Target, argument: str) -> 
 def actions() -> list[Action]:
     """Everything that can be done on this machine."""
     found = list(_ALWAYS)
-    if shutil.which("procfs-fuse") and _can_attach():
+    if procfs_fuse() is not None:
         found += _VIRTUAL_PROC
     return found
+
+
+def procfs_fuse() -> str | None:
+    """The command that serves the virtual proc: beside this Python, as in a virtual environment, or in PATH."""
+    beside = shutil.which(_PROCFS_FUSE, path=os.path.dirname(sys.executable))
+    return beside or shutil.which(_PROCFS_FUSE)
 
 
 # ----------------------------------------------------------------------------------------------- doing
@@ -150,7 +158,7 @@ def _limit_pids(machine: Machine, target: Target, argument: str) -> str:
 def _run_procfs_fuse(command: str) -> Do:
     def do(_machine: Machine, target: Target, _argument: str) -> str:
         done = subprocess.run(
-            ["procfs-fuse", command, target.path],
+            [procfs_fuse() or _PROCFS_FUSE, command, target.path],
             capture_output=True,
             text=True,
             errors="replace",
@@ -163,15 +171,6 @@ def _run_procfs_fuse(command: str) -> Do:
         return printable(said[-1]) if said else f"procfs-fuse {command} {target.title}: done"
 
     return do
-
-
-def _can_attach() -> bool:
-    """Tell whether the installed procfs-fuse knows how."""
-    try:
-        done = subprocess.run(["procfs-fuse", "attach", "--help"], capture_output=True, timeout=10, check=False)
-    except (OSError, subprocess.SubprocessError):
-        return False
-    return done.returncode == 0
 
 
 def parse_signal(text: str) -> int:

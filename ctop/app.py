@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import App
+from textual.binding import Binding, BindingType
 from textual.timer import Timer
 
 from cgscope.errors import Failure
@@ -23,6 +24,7 @@ from ctop.inside import device_names, mounted_inside
 from ctop.keyboard import Keyboard
 from ctop.past import Past
 from ctop.screens.common import Common
+from ctop.screens.dialogs import CSS as DIALOGS
 from ctop.screens.main import MainScreen
 from ctop.session import Session
 from ctop.settings import Settings
@@ -30,9 +32,11 @@ from ctop.themes import THEMES, Theme, choose
 from ctop.widgets import Lines
 
 if TYPE_CHECKING:
+    from cgroup_model.oom import Victim
     from cgroup_model.processes import Process, Processes
     from ctop.live import Live
     from ctop.scene import Entry, Scenes
+    from ctop.victims import Victims
 
 _SECOND_LOOK_SECONDS = 0.3  # after the start: when the first frame is out
 
@@ -42,7 +46,8 @@ class CtopApp(App[None]):
 
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
-    CSS = "Screen { background: ansi_default; color: ansi_default; }"
+    CSS = f"Screen {{ background: ansi_default; color: ansi_default; }}\n{DIALOGS}"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+c", "quit", show=False, priority=True)]
 
     def __init__(
         self,
@@ -76,6 +81,7 @@ class CtopApp(App[None]):
         self._environ = environ
         self._live = live
         self._processes: Processes | None = None
+        self._victims: Victims | None = None
         self._timer: Timer | None = None
         self._keyboard = Keyboard(self, super().on_event)
 
@@ -189,6 +195,16 @@ class CtopApp(App[None]):
 
             self._processes = Processes()
         return self._processes.read(self._live.members(entry))
+
+    def victims(self) -> Sequence[Victim] | None:
+        """Whom the kernel's log names as killed for lack of memory; None in a recording, or when it may not be read."""
+        if self._live is None:
+            return None
+        if self._victims is None:
+            from ctop.victims import Victims  # noqa: PLC0415 - few look at them
+
+            self._victims = Victims()
+        return self._victims.read()
 
     def first_process(self, target: actions.Target) -> int | None:
         """A process of the target; None without any."""

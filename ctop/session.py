@@ -10,6 +10,7 @@ from ctop.arrange import GROUPINGS, Row, View, arrange
 from ctop.columns import COLUMNS, Column, chosen, needs_of, next_variant
 from ctop.filters import parse, searchable
 from ctop.levels import Alarm, alarms
+from ctop.ooms import Kills
 from ctop.past import Past, Remembered
 from ctop.scene import Entry, Scene, Scenes
 from ctop.trails import Trails
@@ -36,6 +37,7 @@ class Session:
         self.is_paused = False
         self.is_following = False
         self.trails = Trails()
+        self._kills = Kills()
         self.watched: str | None = None  # path that is looked at wholly, also when its row is out of sight
         self._at: int | None = None  # position in the past; None: now
 
@@ -57,6 +59,7 @@ class Session:
         self._look()
         if self.scene is not None:
             self.trails.add(self.scene)
+            self._kills.add(self.scene)
             self._remembered.add(self.scene)
 
     def _play(self, recorded: Past) -> None:
@@ -94,6 +97,11 @@ class Session:
         if self.is_paused or self.scene is None:
             return
         if any(row.entry is not None and row.entry.moment is None for row in self.visible):
+            self._look()
+
+    def look_again(self) -> None:
+        """After a change of columns: read what they need, now."""
+        if not self.is_paused:
             self._look()
 
     def rearrange(self) -> None:
@@ -228,6 +236,7 @@ class Session:
         exchanged = dict(zip(before, self.columns, strict=True))
         sort = exchanged.get(self.view.sort, self.view.sort)
         self.change(sort=sort)
+        self.look_again()
 
     # -------------------------------------------------------------------------------------------- the past
 
@@ -283,6 +292,17 @@ class Session:
         for position in range(max(0, self._at + 1 - _GRAPHED), self._at + 1):
             trails.add(self.past.scene(position))
         return trails.of(path, series)
+
+    def kills(self, entry: Entry) -> list[tuple[float, int]]:
+        """When how many of a cgroup were killed for lack of memory, up to the scene that is shown."""
+        kills = self._kills if self._recorded is None else Kills.until(self._recorded, self._shown_position)
+        now = 0.0 if self.scene is None else self.scene.taken_at
+        return [(epoch, count) for epoch, count in kills.of(entry.path, entry.inode) if epoch <= now]
+
+    @property
+    def is_now(self) -> bool:
+        """True when what is shown is this machine as it is, not its past."""
+        return self._at is None and self._recorded is None
 
     @property
     def _shown_position(self) -> int:

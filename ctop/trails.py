@@ -24,6 +24,7 @@ SERIES: Final[dict[str, Callable[[Entry], Value]]] = {
     "psi_cpu": values.pressure("cpu"),
     "psi_memory": values.pressure("memory"),
     "psi_io": values.pressure("io"),
+    "pids": values.pids_current,
 }
 """What is kept, by name."""
 

@@ -109,6 +109,14 @@ def cpu_count(entry: Entry) -> int | None:
     return None if snapshot is None or snapshot.cpus is None else snapshot.cpus.count
 
 
+def io_limit(entry: Entry, name: str) -> float | None:
+    """The sum of the devices' limits of one kind, such as ``rbps_max``; None unless every device has one."""
+    snapshot = entry.snapshot
+    devices = snapshot.io.devices if snapshot is not None and snapshot.io is not None else ()
+    limits = [getattr(device, name) for device in devices]
+    return float(sum(limits)) if limits and all(isinstance(limit, int) for limit in limits) else None
+
+
 def pids_current(entry: Entry) -> int | None:
     """Tasks; from the survey when nothing more was read."""
     snapshot = entry.snapshot

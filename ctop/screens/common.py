@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from textual import work
 from textual.screen import Screen
 
-from ctop.actions import Action, Target, actions, perform
+from ctop.actions import Action, Machine, Target, actions, perform
 from ctop.format import clean
 from ctop.keys import DETAIL, DOING, LISTING, MOVING
 from ctop.logs import find_log, last_lines
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ctop.session import Session
 
 _SHELL_DIRECTORY = "/"
+_SHELL_WARNING = "It runs as root in all of its namespaces. What it uses is not counted to it. exit comes back."
+_LOOKS = (("shell", "Shell inside"), ("logs", "Show its log"))
 
 
 class Common(Screen[None]):
@@ -77,24 +79,23 @@ class Common(Screen[None]):
         if target is None or machine is None:
             return
         known = {action.name: action for action in actions()}
-        name = await self.app.push_screen_wait(
-            Menu(f"What to do to {target.title}?", [(one.name, one.label) for one in known.values()])
-        )
-        if name is None:
-            return
-        action = known[name]
+        options = [*((one.name, one.label) for one in known.values()), *_LOOKS]
+        name = await self.app.push_screen_wait(Menu(f"What to do to {target.title}?", options))
+        if name == "shell":
+            self.action_shell()
+        elif name == "logs":
+            self.action_logs()
+        elif name is not None:
+            await self._ask(known[name], machine, target)
+
+    async def _ask(self, action: Action, machine: Machine, target: Target) -> None:
+        """Ask for what the action needs, then whether it is meant."""
         argument = await self.app.push_screen_wait(Prompt(action.ask)) if action.ask else ""
         if argument is None or (action.ask and not argument.strip()):
             return
         question = f"{action.label}{f' to {clean(argument)}' if argument else ''}: {target.title}?"
         if await self.app.push_screen_wait(Confirm(question, f"{action.warning}\n{clean(target.path)}")):
-            self._perform(action, target, argument)
-
-    def _perform(self, action: Action, target: Target, argument: str) -> None:
-        machine = self.ctop.machine
-        if machine is None:
-            return
-        self.ctop.in_background(lambda: perform(action, machine, target, argument), self.say)
+            self.ctop.in_background(lambda: perform(action, machine, target, argument), self.say)
 
     @work
     async def action_shell(self) -> None:
@@ -107,7 +108,7 @@ class Common(Screen[None]):
             self.say(f"{target.title}: no process inside, or no nsenter here", problem=True)
             return
         question = f"A shell inside of {target.title}?"
-        if await self.app.push_screen_wait(Confirm(question, "It runs as root of the container.")):
+        if await self.app.push_screen_wait(Confirm(question, _SHELL_WARNING)):
             self._run_shell(pid)
 
     def _run_shell(self, pid: int) -> None:
@@ -119,16 +120,16 @@ class Common(Screen[None]):
     def action_logs(self) -> None:
         """Show the end of the container's log."""
         entry = self.current()
-        path = None if entry is None else find_log(entry.identity)
+        path = None if entry is None or self.ctop.is_replay else find_log(entry.identity)
         if path is None:
             self.say("no log file of it is known here", problem=True)
             return
         try:
-            lines: list[Line] = [[(clean(line), "")] for line in last_lines(path)]
+            last_lines(path)
         except OSError as error:
             self.say(f"{path}: {error.strerror}", problem=True)
             return
-        self.app.push_screen(Pager(lines, self.ctop.theme_colours, at_end=True))
+        self.app.push_screen(Pager(lambda: _log(path), self.ctop.theme_colours, follows=True))
 
     def _target(self, doing: str) -> Target | None:
         entry = self.current()
@@ -150,8 +151,15 @@ class Common(Screen[None]):
         """Show all keys."""
         sections = [("Moving", MOVING), ("The list", LISTING), ("Doing", DOING), ("In the detail view", DETAIL)]
         width = self.size.width
-        self.app.push_screen(Pager(help_lines(sections, width), self.ctop.theme_colours))
+        self.app.push_screen(Pager(lambda: help_lines(sections, width), self.ctop.theme_colours))
 
     def action_leave(self) -> None:
         """Quit."""
         self.app.exit()
+
+
+def _log(path: str) -> list[Line]:
+    try:
+        return [[(clean(line), "")] for line in last_lines(path)]
+    except OSError as error:
+        return [[(clean(f"{path}: {error.strerror}"), "critical")]]

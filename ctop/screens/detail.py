@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-from ctop.format import fit
+from ctop.format import trim
 from ctop.keys import DETAIL
-from ctop.renderables.detail import PAGES, PROCESS_ORDERS, Detail, page_lines, tabs, title_line
 from ctop.renderables.lines import Line, Style
-from ctop.scene import Entry
+from ctop.renderables.pages import PAGES, PROCESS_ORDERS, Detail, page_at, page_lines, tabs, title_line
+from ctop.scene import Entry, Scene
 from ctop.screens.common import Common
 from ctop.widgets import Lines
-
-if TYPE_CHECKING:
-    from cgroup_model.processes import Process
 
 _FRAME = 3  # title, tabs, last line
 
@@ -36,6 +33,8 @@ class DetailScreen(Common):
         self._top = 0
         self._order = PROCESS_ORDERS[0]
         self._last: Entry | None = None
+        self._detail: Detail | None = None
+        self._of: tuple[Scene | None, str, str] | None = None  # what that was gathered for
 
     def compose(self) -> ComposeResult:
         """Fill the screen."""
@@ -73,18 +72,25 @@ class DetailScreen(Common):
         lines.show([title_line(entry, width), tabs(self._page, width), *shown, self._foot(width)])
 
     def _body(self, entry: Entry, width: int, height: int) -> list[Line]:
-        detail = Detail(
+        if self._detail is None or self._of != (self.session.scene, self._page, self._order):
+            self._of = (self.session.scene, self._page, self._order)
+            self._detail = self._gather(entry)
+        return page_lines(self._page, self._detail, width, height)
+
+    def _gather(self, entry: Entry) -> Detail:
+        """Read what the page shows beyond the scene: once per scene, however often it is drawn."""
+        is_now = self.session.is_now
+        return Detail(
             entry,
             lambda series: self.session.trail(self._path, series),
-            processes=self._processes(entry),
+            processes=self.ctop.processes(entry) if self._page == "processes" and is_now else None,
             process_order=self._order,
             device_names=self.ctop.device_names,
-            virtual_files=self.ctop.virtual_files(entry) if self._page == "labels" else (),
+            virtual_files=self.ctop.virtual_files(entry) if self._page == "labels" and is_now else (),
+            kills=self.session.kills(entry) if self._page == "oom" else (),
+            victims=self.ctop.victims() if self._page == "oom" and is_now else None,
+            zone=self.ctop.zone,
         )
-        return page_lines(self._page, detail, width, height)
-
-    def _processes(self, entry: Entry) -> list[Process] | None:
-        return self.ctop.processes(entry) if self._page == "processes" else None
 
     def _foot(self, width: int) -> Line:
         gone = self.session.entry(self._path) is None
@@ -92,7 +98,7 @@ class DetailScreen(Common):
         if self.session.is_paused:
             text = text or "PAUSED {}/{}".format(*self.session.position)
         style: Style = "critical" if self.is_problem or gone else "hint"
-        return [(fit(text or "Esc: back  Tab: next page  p: processes  x: actions  ?: help", width), style)]
+        return [(trim(text or "Esc: back  Tab: next page  p: processes  x: actions  ?: help", width), style)]
 
     def on_lines_resized(self) -> None:
         """Fill the new size."""
@@ -104,13 +110,9 @@ class DetailScreen(Common):
 
     def on_lines_clicked(self, event: Lines.Clicked) -> None:
         """Open the page whose name was clicked."""
-        if event.y != 1:
-            return
-        start = 0
-        for page in PAGES:
-            if start <= event.x < start + len(page) + 2:
-                self.action_open(page)
-            start += len(page) + 3
+        page = page_at(event.x, self._page, self.size.width) if event.y == 1 else None
+        if page is not None:
+            self.action_open(page)
 
     def on_key(self) -> None:
         """Take the last message away."""

@@ -22,7 +22,7 @@ from ctop.renderables.table import heading, lay_out, row_line
 from ctop.scene import Entry
 from ctop.screens.common import Common
 from ctop.screens.detail import DetailScreen
-from ctop.screens.dialogs import Menu, Prompt
+from ctop.screens.dialogs import ColumnMenu, Menu, Prompt
 from ctop.times import parse_moment
 from ctop.widgets import Lines
 
@@ -223,31 +223,14 @@ class MainScreen(Common):
     def action_variant(self, position: int) -> None:
         """Show another CPU % or memory."""
         self.session.variant(position)
-        self.session.look_at_visible()
         self.redraw()
 
     @work
     async def action_column_menu(self) -> None:
-        """Switch columns on and off until Esc."""
-        chosen: str | None = "cpu"
-        while chosen is not None:
-            shown = self.session.columns
-            options = [
-                (column.name, f"{'[x]' if column.name in shown else '[ ]'} {column.title:<8} {column.about}")
-                for column in COLUMNS.values()
-            ]
-            chosen = await self.app.push_screen_wait(Menu("Columns (Enter switches, Esc ends)", options, chosen))
-            if chosen is not None:
-                self._switch(chosen)
-
-    def _switch(self, name: str) -> None:
-        shown = self.session.columns
-        if name not in shown:
-            order = list(COLUMNS)
-            self.session.columns = tuple(sorted((*shown, name), key=order.index))
-        elif len(shown) > 1:
-            self.session.columns = tuple(one for one in shown if one != name)
-        self.session.refresh()
+        """Choose columns and their order."""
+        abouts = {column.name: f"{column.title:<8} {column.about}" for column in COLUMNS.values()}
+        self.session.columns = await self.app.push_screen_wait(ColumnMenu(abouts, self.session.columns))
+        self.session.look_again()
         self.redraw()
 
     def action_head(self) -> None:

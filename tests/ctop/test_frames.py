@@ -14,10 +14,10 @@ from cgroup_model.processes import Process
 from ctop.arrange import View, arrange
 from ctop.columns import COLUMNS, DEFAULT, chosen
 from ctop.levels import alarms
-from ctop.renderables.detail import PAGES, Detail, page_lines, tabs, title_line
 from ctop.renderables.foot import Status, foot_line
 from ctop.renderables.header import alarm_line, machine_lines
 from ctop.renderables.lines import Line, plain
+from ctop.renderables.pages import PAGES, Detail, page_lines, tabs, title_line
 from ctop.renderables.table import heading, lay_out, row_line
 from ctop.scene import Scene
 from tests.ctop.scenes import containers, entry, identity, scene

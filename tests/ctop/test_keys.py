@@ -17,7 +17,7 @@ from ctop import keys
 from ctop.app import CtopApp
 from ctop.columns import COLUMNS, DEFAULT
 from ctop.recorded import Replay, look_of
-from ctop.renderables.detail import PAGES
+from ctop.renderables.pages import PAGES
 from ctop.scene import Scene
 from ctop.screens.detail import DetailScreen
 from ctop.screens.dialogs import Menu, Pager, Prompt
@@ -226,13 +226,15 @@ async def test_follow() -> None:
 
 
 async def test_columns() -> None:
-    """Enter switches a column on and off, Esc ends; the last one stays."""
+    """Enter or Space switches a column on and off, K and J move it, Esc ends; the last one stays."""
     for key in ("c", "f2"):
         async with running(settings=Settings(delay=SLOW, columns=("name", "cpu"))) as run:
-            await run.press(key, "home", "down", "enter")
+            await run.press(key, "home", "down", "down", "enter", "escape")
+            assert ",".join(run.app.session.columns) == "name,cpu,engine"
+            await run.press(key, "end", "J", "home", "down", "down", "K", "escape")
             assert ",".join(run.app.session.columns) == "name,engine,cpu"
-            await run.press("enter", "escape")
-            assert ",".join(run.app.session.columns) == "name,cpu"
+            await run.press(key, "home", "space", "down", "space", "down", "space", "escape")
+            assert ",".join(run.app.session.columns) == "cpu"
 
 
 async def test_variants() -> None:

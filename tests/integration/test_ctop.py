@@ -29,7 +29,7 @@ TOP = f"/cgscope-test-ctop-{os.getpid()}"
 INNER = f"{TOP}/inner"
 MIB = 1 << 20
 CTOP = [sys.executable, "-m", "ctop"]
-terminal_test = pytest.mark.long  # some still hang now and then on a busy machine: kept out of the quick suite
+# Keys go one at a time (`ctop.keyboard`), and every wait has a deadline of a minute: nothing here depends on timing.
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes cgroups: needs root")
 
@@ -148,7 +148,6 @@ def test_recreated_cgroup_starts_afresh(mounts: Mounts, member: subprocess.Popen
         live.close()
 
 
-@terminal_test
 def test_keys_resize_and_leaving(member: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """In a real terminal: the list, a filter, details, a new size; q leaves the terminal as it was."""
     assert member.poll() is None
@@ -171,7 +170,6 @@ def test_keys_resize_and_leaving(member: subprocess.Popen[bytes], tmp_path: Path
         assert terminal.is_restored
 
 
-@terminal_test
 def test_typing_ahead(mounts: Mounts, member: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """Keys that come all at once do what they do one by one: lines, dialogs and pages open before the next counts."""
     assert member.poll() is None
@@ -189,7 +187,6 @@ def test_typing_ahead(mounts: Mounts, member: subprocess.Popen[bytes], tmp_path:
     assert Path(f"{hierarchy.mountpoint}{INNER}/pids.max").read_text("ascii") == "34\n"
 
 
-@terminal_test
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_restore_the_terminal(number: signal.Signals, tmp_path: Path) -> None:
     """Whoever ends it from outside finds the terminal as it was."""
@@ -201,7 +198,6 @@ def test_signals_restore_the_terminal(number: signal.Signals, tmp_path: Path) ->
         assert "Traceback" not in terminal.raw.decode(errors="replace")
 
 
-@terminal_test
 def test_a_crash_is_one_line(tmp_path: Path) -> None:
     """A fault of ours leaves the terminal as it was and no traceback."""
     code = (
@@ -220,7 +216,6 @@ def test_a_crash_is_one_line(tmp_path: Path) -> None:
         assert "Traceback" not in sent
 
 
-@terminal_test
 def test_suspend_and_come_back(tmp_path: Path) -> None:
     """^Z gives the terminal back and stops, as a shell with jobs expects; SIGCONT draws everything again."""
     with Terminal(CTOP, environment(tmp_path)) as terminal:
@@ -238,7 +233,6 @@ def test_suspend_and_come_back(tmp_path: Path) -> None:
         assert terminal.is_restored
 
 
-@terminal_test
 def test_limits_freezing_and_killing(mounts: Mounts, member: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """The menu asks, and does it only for a y: a limit, freezing, killing; each is seen in the kernel."""
     with Terminal([*CTOP, "--all", "--filter", INNER], environment(tmp_path)) as terminal:
@@ -275,7 +269,6 @@ def _choose(terminal: Terminal, label: str, argument: str) -> None:
         terminal.send(f"{argument}\r")
 
 
-@terminal_test
 def test_no_color_sends_no_colour(tmp_path: Path) -> None:
     """NO_COLOR: not one colour in all that is sent."""
     with Terminal(CTOP, environment(tmp_path, NO_COLOR="1")) as terminal:
@@ -326,7 +319,6 @@ def test_unprivileged(member: subprocess.Popen[bytes], tmp_path: Path) -> None:
     assert found["pids"] == 1
 
 
-@terminal_test
 def test_churn(mounts: Mounts, tmp_path: Path) -> None:
     """While cgroups come and go as fast as they can and random keys are pressed: no exception, and q still works."""
     create(mounts, TOP)

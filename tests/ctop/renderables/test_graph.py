@@ -33,7 +33,7 @@ def test_the_limit_is_drawn_in() -> None:
 
 
 def test_a_far_limit_does_not_flatten() -> None:
-    """A limit beyond three times the highest value is named in the title only."""
+    """A limit of more than twenty times the highest value is named in the title only, with an arrow."""
     assert drawn([1.0], 1, 1, limit=100.0) == ["█"]
 
 
