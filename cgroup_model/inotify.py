@@ -29,13 +29,13 @@ _BUFFER_BYTES: Final = 65536
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One change below a watched directory, or of a watched file."""
+    """One change below a watched directory, or of a watched file (then without a name)."""
 
     watch: int  # descriptor that `Inotify.add` returned; -1 on overflow
     name: str  # of the directory that was made or removed; empty for `ignored` and `overflow`
     created: bool = False
     deleted: bool = False
-    modified: bool = False  # the watched file itself
+    modified: bool = False  # the watched file itself, or a file in the watched directory
     ignored: bool = False  # the watched directory itself is gone, and the watch with it
     overflow: bool = False  # the kernel dropped events: look at everything again
 
@@ -62,6 +62,11 @@ class Inotify:
     def add_file(self, path: str) -> int:
         """Watch the content of a file; errors as `add`."""
         return self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(path), _IN_MODIFY | _IN_DONT_FOLLOW))
+
+    def add_writes(self, directory: str) -> int:
+        """Watch what is written to the files of a directory, by anybody; errors as `add`."""
+        mask = _IN_MODIFY | _IN_ONLYDIR | _IN_DONT_FOLLOW
+        return self._checked(self._libc.inotify_add_watch(self._fd, os.fsencode(directory), mask))
 
     def remove(self, watch: int) -> None:
         """Stop watching; a watch that is gone already is no error. The kernel confirms with an ``ignored`` event."""

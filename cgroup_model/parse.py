@@ -9,6 +9,7 @@ Unknown keys are the caller's to skip; a malformed value raises `ParseError` tha
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from operator import itemgetter
@@ -225,11 +226,29 @@ def pids(data: bytes) -> list[int]:
     return [integer(token) for token in data.split()]
 
 
+_NUMBER = rb"(\d{1,9}\.\d{1,9})"
+_PRESSURE_LINE = rb"%%s avg10=%b avg60=%b avg300=%b total=(\d{1,20})\n" % (_NUMBER, _NUMBER, _NUMBER)
+_PRESSURE = re.compile(_PRESSURE_LINE % b"some" + b"(?:" + _PRESSURE_LINE % b"full" + b")?")
+
+
 def pressure(data: bytes) -> PressureResource:
     """Parse a PSI file; unknown lines and keys are skipped.
 
     ``some avg10=0.00 avg60=0.00 avg300=0.00 total=0`` and from Linux 5.2 on also ``full`` (of cpu: 5.13).
     """
+    found = _PRESSURE.fullmatch(data)
+    if found is None:
+        return _pressure_by_line(data)
+    some10, some60, some300, some, full10, full60, full300, full = found.groups()
+    return PressureResource(
+        some=PressureLine(float(some10), float(some60), float(some300), int(some)),
+        full=None if full is None else PressureLine(float(full10), float(full60), float(full300), int(full)),
+        raw=data,
+    )
+
+
+def _pressure_by_line(data: bytes) -> PressureResource:
+    """Do the same one line at a time: for kernels that write it in another way."""
     lines: dict[bytes, PressureLine] = {}
     for line in data.splitlines():
         kind, _, rest = line.partition(b" ")

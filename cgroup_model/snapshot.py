@@ -67,6 +67,7 @@ class Need(enum.Flag):
     HOST_CPU_FILES = enum.auto()  #: `Host.cpu_files`, and `Host.online_cpus`
     HOST_NODE_FILES = enum.auto()  #: `Host.node_files`
     SLABINFO = enum.auto()  #: `Snapshot.slabinfo`
+    CPU_PER_CPU = enum.auto()  #: `Cpu.per_cpu_usec`, which CPU_TIMES asks for as well (v1 only)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +170,15 @@ class MemoryEvents:
 
 
 @dataclass(frozen=True, slots=True)
+class SwapEvents:
+    """``memory.swap.events`` (hierarchical counts since the cgroup was made)."""
+
+    high: int | None = None
+    max: int | None = None
+    fail: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """The memory controller's files of one cgroup; bytes. (d): only with `Need.MEMORY_DETAIL`."""
 
@@ -194,6 +204,8 @@ class Memory:
     stat: MemoryStat = field(default_factory=MemoryStat)
     events: MemoryEvents | None = None  # (d)
     events_local: MemoryEvents | None = None  # (d)
+    soft_limit: Limit = None  # v1 only (d)
+    swap_events: SwapEvents | None = None  # v2 only (d)
 
     @property
     def working_set(self) -> int | None:
@@ -244,7 +256,7 @@ class Cpu:
     user_usec: int | None = None  # nice time included
     system_usec: int | None = None
     nice_usec: int | None = None
-    per_cpu_usec: Mapping[int, tuple[int, int]] | None = None  # physical CPU -> (user, system); v1 only
+    per_cpu_usec: Mapping[int, tuple[int, int]] | None = None  # physical CPU -> (user, system); v1, with CPU_PER_CPU
     quota_usec: Limit = None
     period_usec: int | None = None
     burst_usec: int | None = None
@@ -405,7 +417,9 @@ class Core:
 
     populated: bool | None = None
     frozen: bool | None = None
-    type: str | None = None  # v2: domain, domain threaded, threaded, domain invalid
+    type: str | None = (
+        None  # not in snapshots, for nobody shows it; v2: domain, domain threaded, threaded, domain invalid
+    )
     nr_descendants: int | None = None
     nr_dying_descendants: int | None = None
 

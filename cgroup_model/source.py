@@ -13,9 +13,11 @@ import resource
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
+
+from cgroup_model.remembered import UNKNOWN, Remembered
 
 READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 WRITE_FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -24,6 +26,8 @@ MOST_DESCRIPTORS = 8192  # 32 MiB of kernel memory with 4 KiB pages
 FIRST_READ = 8192  # bytes; memory.stat has 1.5 to 3 KiB
 NEXT_READ = 1 << 16
 LONGEST_RECORD = 64  # bytes; of files the kernel writes in records (lists of pids: 11)
+
+Value = TypeVar("Value")
 
 
 class Missing(Exception):
@@ -79,6 +83,7 @@ class Source:
         *,
         absent_seconds: float = 1.0,
         settled_seconds: float = 0.0,
+        remember: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._budget = default_budget() if budget is None else budget
@@ -89,6 +94,8 @@ class Source:
         self._kept: OrderedDict[str, dict[str, int]] = OrderedDict()
         self._absent: dict[str, dict[str, float]] = {}
         self._listed: dict[str, tuple[float, tuple[str, ...]]] = {}
+        self._touched = ""  # the directory that was read last
+        self._remembered = Remembered() if remember else None
         self._count = 0
         self.opened = 0
         """How many descriptors were opened so far: while it stays the same, all that is read was open before."""
@@ -106,12 +113,74 @@ class Source:
                 descriptor = self._kept[directory][name]
             except KeyError:
                 return self._read_new(directory, name)
-            self._touch(directory)
+            if directory != self._touched:
+                self._touch(directory)
             try:
                 data = os.pread(descriptor, FIRST_READ, 0)
                 return data if len(data) < self._whole else _read_rest(descriptor, data)
             except OSError as error:
                 raise self._gone(directory, error) from error
+
+    def read_all(self, directory: str, names: Sequence[str], *, keep: bool = True) -> tuple[bytes | None, ...]:
+        """Read several files of one directory as they are now; None for each that is not there.
+
+        Raises `CgroupGone`, and OSError. Without ``keep`` files that are not open already are not kept open.
+        """
+        found: list[bytes | None] = []
+        with self._lock:
+            kept = self._kept.get(directory)
+            if kept is not None and directory != self._touched:
+                self._touch(directory)
+            for name in names:
+                descriptor = kept.get(name) if kept is not None else None
+                if descriptor is None:
+                    found.append(self._read_if_there(directory, name, keep=keep))
+                    kept = self._kept.get(directory)
+                    continue
+                try:
+                    data = os.pread(descriptor, FIRST_READ, 0)
+                    found.append(data if len(data) < self._whole else _read_rest(descriptor, data))
+                except OSError as error:
+                    raise self._gone(directory, error) from error
+        return tuple(found)
+
+    def record(self, directory: str, names: tuple[str, ...], parse: Callable[..., Value], *more: object) -> Value:
+        """Read several files and parse them: ``parse(*contents, *more)``, None for a file that is not there.
+
+        The same contents may give the very same record as before, so it must be a frozen one. Errors as `read_all`
+        and ``parse``.
+        """
+        raw = (*self.read_all(directory, names), *more)
+        if self._remembered is None:
+            return parse(*raw)
+        value: Value = self._remembered.record(directory, parse, raw)
+        if value is UNKNOWN:
+            value = parse(*raw)
+            self._remembered.put_record(directory, parse, raw, value)
+        return value
+
+    def settings(self, directory: str, names: tuple[str, ...], parse: Callable[..., Value]) -> Value:
+        """Do the same with files that only a write can change; they are read when somebody wrote in the directory."""
+        if self._remembered is None:
+            return parse(*self.read_all(directory, names))
+        key = (names, parse)
+        value: Value = self._remembered.setting(directory, key)
+        if value is UNKNOWN:
+            watched = self._remembered.watch(directory)
+            value = parse(*self.read_all(directory, names, keep=not watched))
+            if watched:
+                self._remembered.put_setting(directory, key, value)
+        return value
+
+    def refresh(self) -> None:
+        """Take in what was written: what is read from now on is not older than this moment."""
+        if self._remembered is not None:
+            self._remembered.refresh()
+
+    def clear_settings(self) -> None:
+        """Read all settings anew: the machine itself changed."""
+        if self._remembered is not None:
+            self._remembered.clear_settings()
 
     def open(self, directory: str, name: str) -> int:
         """Open a file for reading and writing; errors as `read`. The descriptor is the caller's."""
@@ -170,6 +239,8 @@ class Source:
             self._listed.clear()
             while self._kept:
                 self._drop(next(iter(self._kept)))
+            if self._remembered is not None:
+                self._remembered.close()
 
     @property
     def stats(self) -> SourceStats:
@@ -182,7 +253,16 @@ class Source:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read_new(self, directory: str, name: str) -> bytes:
+    def _read_if_there(self, directory: str, name: str, *, keep: bool) -> bytes | None:
+        absent = self._absent.get(directory)
+        if absent is not None and name in absent and self._clock() - absent[name] < self._absent_seconds:
+            return None
+        try:
+            return self._read_new(directory, name, may_keep=keep)
+        except Missing:
+            return None
+
+    def _read_new(self, directory: str, name: str, *, may_keep: bool = True) -> bytes:
         """Read a file that is not kept, and keep it when the budget allows."""
         absent = self._absent.get(directory)
         if absent is not None and name in absent and self._clock() - absent[name] < self._absent_seconds:
@@ -194,7 +274,7 @@ class Source:
             data = os.pread(descriptor, FIRST_READ, 0)
             if len(data) >= self._whole:
                 data = _read_rest(descriptor, data)
-            keep = self._keep(directory, name, descriptor)
+            keep = may_keep and self._keep(directory, name, descriptor)
         except OSError as error:
             raise self._gone(directory, error) from error
         finally:
@@ -226,6 +306,7 @@ class Source:
         return True
 
     def _touch(self, directory: str) -> None:
+        self._touched = directory
         self._kept.move_to_end(directory)
         if self._settled_seconds:
             self._used[directory] = self._clock()
@@ -244,6 +325,10 @@ class Source:
         self._absent.pop(directory, None)
         self._listed.pop(directory, None)
         self._used.pop(directory, None)
+        if self._touched == directory:
+            self._touched = ""
+        if self._remembered is not None:
+            self._remembered.forget(directory)
         descriptors = self._kept.pop(directory, {})
         self._count -= len(descriptors)
         for descriptor in descriptors.values():

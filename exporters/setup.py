@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from cgroup_model.host import HostFiles
 from cgroup_model.kmsg import DEVICE
 from cgroup_model.mounts import Mounts, discover_mounts
 from cgroup_model.oom import OomMonitor
+from cgroup_model.oom.watches import MOST_REGISTERED
 from cgroup_model.procfs import Proc
 from cgroup_model.source import RESERVED_DESCRIPTORS, Source, default_budget
 from exporters.collector import Model, Scraper
@@ -165,6 +167,10 @@ def _container_id(path: str) -> str | None:
 
 def _budget() -> int:
     """Keep more control files than other tools do, as far as this process may."""
+    wanted = _MOST_DESCRIPTORS + 2 * RESERVED_DESCRIPTORS + 2 * MOST_REGISTERED
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < wanted:
+        with contextlib.suppress(ValueError, OSError):  # takes CAP_SYS_RESOURCE
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
     least = default_budget()  # raises the soft limit
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:

@@ -17,9 +17,10 @@ from cgroup_model.source import CgroupGone, Source
 # Plain numbers: operators of enum.Flag cost more than reading a file does.
 _MEMORY: Final = (Need.MEMORY | Need.MEMORY_DETAIL).value
 _MEMORY_DETAIL: Final = Need.MEMORY_DETAIL.value
-_CPU: Final = (Need.CPU | Need.CPU_TIMES).value
+_CPU: Final = (Need.CPU | Need.CPU_TIMES | Need.CPU_PER_CPU).value
 _CPU_DETAIL: Final = Need.CPU.value
 _CPUS: Final = (Need.CPUS | Need.CPU_TIMES).value
+_PER_CPU: Final = (Need.CPU_PER_CPU | Need.CPU_TIMES).value
 _CPU_TIMES: Final = Need.CPU_TIMES.value
 _CPUSET: Final = Need.CPUSET.value
 _IO: Final = Need.IO.value
@@ -81,6 +82,7 @@ class Collector:
         self._history = history
         self._clock = clock
         self._alive_when: dict[Cgroup, int] = {}  # -> how many descriptors the source had opened when it was seen
+        self._online_cpus: tuple[int, ...] = ()
         self._kit = Kit.of(tree.mounts, source, policy or Policy(), self.problems)
 
     @property
@@ -90,7 +92,7 @@ class Collector:
 
     def snapshot(self, cgroup: Cgroup, needs: Need) -> Snapshot:
         """Read what ``needs`` asks for, each file once; raises `CgroupGone`."""
-        return self._sure(cgroup, needs.value, self._host.read(needs), {})
+        return self._sure(cgroup, needs.value, self._begin(needs), {})
 
     def open_pressure(self, cgroup: Cgroup, resource: str) -> int:
         """Open the cgroup's own pressure file of ``cpu``, ``memory`` or ``io``, for a trigger.
@@ -113,13 +115,22 @@ class Collector:
 
         The host's files and those of common ancestors are read once for all.
         """
-        host = self._host.read(needs)
+        host = self._begin(needs)
         levels: LevelCache = {}
         for cgroup in cgroups:
             try:
                 yield cgroup, self._sure(cgroup, needs.value, host, levels)
             except CgroupGone:
                 continue
+
+    def _begin(self, needs: Need) -> Host:
+        """Read the host's files, and forget settings that are not what they were."""
+        source, host = self._kit.source, self._host.read(needs)
+        source.refresh()
+        if host.online_cpus != self._online_cpus:
+            self._online_cpus = host.online_cpus
+            source.clear_settings()
+        return host
 
     def _sure(self, cgroup: Cgroup, wanted: int, host: Host, levels: LevelCache) -> Snapshot:
         """Take a snapshot of this very cgroup, whatever was removed and made again under its path.
@@ -153,7 +164,7 @@ class Collector:
         taken_at = self._clock()
         detail = bool(wanted & _MEMORY_DETAIL)
         memory = look.memory(detail=detail) if wanted & _MEMORY else None
-        cpu = look.cpu(detail=bool(wanted & _CPU_DETAIL)) if wanted & _CPU else None
+        cpu = look.cpu(detail=bool(wanted & _CPU_DETAIL), per_cpu=bool(wanted & _PER_CPU)) if wanted & _CPU else None
         cpuset = look.cpuset() if wanted & _CPUSET else None
         cpus = look.shown_cpus(cpu, cpuset) if wanted & _CPUS else None
         return Snapshot(

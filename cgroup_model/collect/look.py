@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
@@ -116,9 +116,9 @@ class Look:
         swap = detail or self._machine_has(b"SwapTotal")
         return self._own("memory", self.kit.dialects["memory"].read_memory, detail=detail, swap=swap)
 
-    def cpu(self, *, detail: bool) -> Cpu | None:
-        """Read CPU time; in detail also quota, weight and throttling."""
-        return self._own("cpu", self.kit.dialects["cpu"].read_cpu, detail=detail)
+    def cpu(self, *, detail: bool, per_cpu: bool) -> Cpu | None:
+        """Read CPU time; in detail also quota, weight and throttling; with ``per_cpu`` also of each CPU."""
+        return self._own("cpu", self.kit.dialects["cpu"].read_cpu, detail=detail, per_cpu=per_cpu)
 
     def cpuset(self) -> Cpuset | None:
         """Read CPUs and memory nodes."""
@@ -141,7 +141,7 @@ class Look:
     def core(self) -> Core | None:
         """Read the cgroup's own state; v1 has no more of it than the freezer's."""
         part = "core" if "" in self.layout.directories else "freezer"
-        return self._own(part, self.kit.dialects[part].read_core)
+        return self._own(part, self.kit.dialects[part].read_core, with_type=False)
 
     def slabinfo(self) -> bytes | None:
         """Read the list of slabs, which most kernels do not keep per cgroup."""
@@ -158,7 +158,8 @@ class Look:
         limit, origin = minimum(levels)
         if own is None and limit is None:
             return None
-        return replace(own or Pids(), effective_max=limit, effective_max_origin=origin)
+        own = own or Pids()
+        return Pids(own.current, own.max, own.peak, own.events_max, limit, origin)
 
     def memory_bounds(self, memory: Memory | None, *, detail: bool) -> MemoryBounds:
         """Minimise over all levels; ``memory`` is the cgroup's own record, where it was read."""

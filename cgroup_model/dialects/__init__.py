@@ -44,8 +44,8 @@ class Dialect(Protocol):
     def read_slabinfo(self, source: Source, dirs: Dirs) -> bytes | None:
         """Read the cgroup's own ``slabinfo``; None where the kernel keeps none (v2, v1 since Linux 5.9)."""
 
-    def read_cpu(self, source: Source, dirs: Dirs, *, detail: bool = True) -> Cpu:
-        """Read all of cpu (and cpuacct)."""
+    def read_cpu(self, source: Source, dirs: Dirs, *, detail: bool = True, per_cpu: bool = True) -> Cpu:
+        """Read all of cpu (and cpuacct); without ``per_cpu`` not the time of each CPU (v1)."""
 
     def read_quota(self, source: Source, dirs: Dirs) -> Quota:
         """Read the CFS quota of one level; the period only where there is a quota."""
@@ -80,8 +80,8 @@ class Dialect(Protocol):
     def read_hugetlb(self, source: Source, dirs: Dirs) -> tuple[Hugetlb, ...]:
         """Read a record per huge page size, ascending."""
 
-    def read_core(self, source: Source, dirs: Dirs) -> Core:
-        """Read the state of the cgroup itself."""
+    def read_core(self, source: Source, dirs: Dirs, *, with_type: bool = True) -> Core:
+        """Read the state of the cgroup itself, with or without `Core.type`."""
 
     def read_oom_kills(self, source: Source, directory: str) -> OomKills:
         """Count the victims of the OOM killer in one directory of the memory controller."""

@@ -37,3 +37,15 @@ def optional_number(source: Source, directory: str, name: str, key: bytes) -> in
     """Read one number of a flat keyed file that may be missing."""
     pairs = optional(source, directory, name, flat_keyed)
     return None if pairs is None else number_of(pairs, key)
+
+
+def parsed(data: bytes | None, parse: Callable[[bytes], Value]) -> Value | None:
+    """Parse a file that was read; None when this kernel does not have it."""
+    return None if data is None else parse(data)
+
+
+def needed(data: bytes | None, name: str) -> bytes:
+    """Insist on a file that was read; raises `Missing` when this kernel does not have it."""
+    if data is None:
+        raise Missing(name)
+    return data

@@ -6,21 +6,33 @@ Documentation/admin-guide/cgroup-v2.rst, "PID"; kernel/cgroup/pids.c. The root c
 
 from __future__ import annotations
 
-from cgroup_model.dialects.optional import directory_of, optional, optional_number
+from cgroup_model.dialects.optional import directory_of, needed, parsed
 from cgroup_model.dialects.records import Dirs
-from cgroup_model.parse import integer, limit
+from cgroup_model.parse import flat_keyed, integer, limit, number_of
 from cgroup_model.snapshot import UNLIMITED, Limit, Pids, UnlimitedType
 from cgroup_model.source import Source
+
+_COUNTED = ("pids.current", "pids.peak", "pids.events")
+_LIMIT = ("pids.max",)
 
 
 def read_pids(source: Source, dirs: Dirs) -> Pids:
     """Count the tasks of the subtree and their limit."""
     directory = directory_of(dirs, "pids")
+    return source.record(directory, _COUNTED, _pids, source.settings(directory, _LIMIT, _limit))
+
+
+def _limit(data: bytes | None) -> Limit:
+    return limit(needed(data, _LIMIT[0]))
+
+
+def _pids(current: bytes | None, peak: bytes | None, events: bytes | None, most: Limit) -> Pids:
+    pairs = parsed(events, flat_keyed)
     return Pids(
-        current=integer(source.read(directory, "pids.current")),
-        max=limit(source.read(directory, "pids.max")),
-        peak=optional(source, directory, "pids.peak", integer),
-        events_max=optional_number(source, directory, "pids.events", b"max"),
+        current=integer(needed(current, _COUNTED[0])),
+        max=most,
+        peak=parsed(peak, integer),
+        events_max=None if pairs is None else number_of(pairs, b"max"),
     )
 
 

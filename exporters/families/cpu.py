@@ -139,7 +139,7 @@ FAMILIES = (
                 labels=("cpu",),
             ),
         ),
-        needs=Need.CPU,
+        needs=Need.CPU | Need.CPU_PER_CPU,
         default=False,
         why_off="two series per CPU and container",
     ),

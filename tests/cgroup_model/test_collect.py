@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,6 +68,24 @@ def make_cgroup(directory: Path, **files: str) -> Path:
     for name, content in {**V2_FILES, **{name.replace("_", "."): text for name, text in files.items()}}.items():
         (directory / name).write_text(content)
     return directory
+
+
+def spied(source: Source, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """List (directory, name) of all that is read from now on."""
+    read: list[tuple[str, str]] = []
+    one, many = source.read, source.read_all
+
+    def read_one(directory: str, name: str) -> bytes:
+        read.append((directory, name))
+        return one(directory, name)
+
+    def read_many(directory: str, names: Sequence[str], *, keep: bool = True) -> tuple[bytes | None, ...]:
+        read.extend((directory, name) for name in names)
+        return many(directory, names, keep=keep)
+
+    monkeypatch.setattr(source, "read", read_one)
+    monkeypatch.setattr(source, "read_all", read_many)
+    return read
 
 
 @pytest.fixture
@@ -218,14 +236,7 @@ def test_each_file_is_read_once(root: Path, source: Source, world: World, monkey
     """A snapshot of everything does not read the same file twice, so that its parts agree with one another."""
     make_cgroup(root, memory_max="9000\n")
     make_cgroup(root / "a", memory_max="5000\n")
-    read: list[tuple[str, str]] = []
-    original = source.read
-
-    def spy(directory: str, name: str) -> bytes:
-        read.append((directory, name))
-        return original(directory, name)
-
-    monkeypatch.setattr(source, "read", spy)
+    read = spied(source, monkeypatch)
     world.collector.snapshot(world["/a"], ALL)
     assert sorted(set(read)) == sorted(read)
 
@@ -290,17 +301,9 @@ def test_memory_stat_of_ancestors_is_read_only_below_a_limit(
     root: Path, world: World, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """memory.stat is the costly file: only levels with a limit are asked for it."""
-    read: list[str] = []
-    original = source.read
-
-    def spy(directory: str, name: str) -> bytes:
-        if name == "memory.stat":
-            read.append(os.path.relpath(directory, root))
-        return original(directory, name)
-
-    monkeypatch.setattr(source, "read", spy)
+    read = spied(source, monkeypatch)
     world.collector.snapshot(world["/pod/web"], Need.MEMORY)
-    assert read == ["pod/web", "pod"]
+    assert [os.path.relpath(directory, root) for directory, name in read if name == "memory.stat"] == ["pod/web", "pod"]
 
 
 @pytest.mark.usefixtures("pod")
@@ -366,17 +369,10 @@ def test_many_cgroups_share_the_reads_of_their_ancestors(
     make_cgroup(root / "pod", memory_max="5000\n")
     for name in "abc":
         make_cgroup(root / "pod" / name)
-    read: list[str] = []
-    original = source.read
-
-    def spy(directory: str, name: str) -> bytes:
-        if name == "memory.max":
-            read.append(os.path.relpath(directory, root))
-        return original(directory, name)
-
-    monkeypatch.setattr(source, "read", spy)
+    spy = spied(source, monkeypatch)
     snapshots = dict(world.collector.snapshots(world.tree.walk("/pod"), Need.MEMORY))
     assert [cgroup.path for cgroup in snapshots] == ["/pod", "/pod/a", "/pod/b", "/pod/c"]
+    read = [os.path.relpath(directory, root) for directory, name in spy if name == "memory.max"]
     assert sorted(set(read)) == [".", "pod", "pod/a", "pod/b", "pod/c"]
     assert len(read) == len(set(read))
     for cgroup, snapshot in snapshots.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -341,11 +341,11 @@ def blkio(prefix: str, suffix: str, read: int, operations: int) -> dict[str, str
 
 
 def test_v1_io_takes_the_first_files_that_counted(cgroup: Files) -> None:
-    """Recursive before local, throttle before BFQ, but a file without any device does not hide another."""
+    """Throttle before BFQ, but a file without any device does not hide another; local where nothing is recursive."""
     throttle, bfq = blkio("throttle", "_recursive", 10, 1), blkio("bfq", "_recursive", 11, 1)
     local = blkio("throttle", "", 12, 1)
     empty = dict.fromkeys(throttle, "Total 0\n")
-    for files, rbytes in ((throttle | bfq | local, 10), (empty | bfq | local, 11), (empty | local, 12), (bfq, 11)):
+    for files, rbytes in ((throttle | bfq | local, 10), (empty | bfq | local, 11), (local, 12), (bfq, 11)):
         io = cgroup.read(v1, "io", files)
         assert io == Io((IoDevice(8, 0, rbytes, 20, 1, 2, dios=4),))
     assert cgroup.read(v1, "io", empty) == Io()
@@ -485,6 +485,10 @@ class SameContent(Source):
     def read(self, directory: str, name: str) -> bytes:  # noqa: ARG002
         """Return the bytes."""
         return self.content
+
+    def read_all(self, directory: str, names: Sequence[str], *, keep: bool = True) -> tuple[bytes, ...]:  # noqa: ARG002
+        """Return the bytes for each."""
+        return (self.content,) * len(names)
 
     def names(self, directory: str) -> tuple[str, ...]:  # noqa: ARG002
         """Return names of every form that is looked for."""

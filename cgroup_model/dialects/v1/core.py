@@ -14,7 +14,7 @@ from cgroup_model.source import Missing, Source
 STATES = {"THAWED": False, "FREEZING": False, "FROZEN": True}
 
 
-def read_core(source: Source, dirs: Dirs) -> Core:
+def read_core(source: Source, dirs: Dirs, *, with_type: bool = True) -> Core:  # noqa: ARG001
     """Read the freezer's state; ``frozen`` only when every task has come to rest. v1 says no more of Core."""
     data = source.read(directory_of(dirs, "freezer"), "freezer.state")
     state = line(data)

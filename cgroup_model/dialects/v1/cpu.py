@@ -13,8 +13,9 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
-from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.optional import directory_of, needed, optional, parsed
 from cgroup_model.dialects.records import NO_QUOTA, Dirs, Quota
 from cgroup_model.parse import FlatNumbers, ParseError, boolean, flat_keyed, integer, number_of, percent, signed
 from cgroup_model.snapshot import UNLIMITED, Cpu, Throttling, UnlimitedType
@@ -33,13 +34,29 @@ _read_ticks = FlatNumbers({b"user": "user", b"system": "system"})
 PerCpu = dict[int, tuple[int, int]]
 
 
-def read_cpu(source: Source, dirs: Dirs, user_hz: int | None = None, *, detail: bool = True) -> Cpu:
+_ACCOUNTED = ("cpuacct.stat", "cpuacct.usage")
+_SETTINGS = (
+    "cpu.cfs_quota_us",
+    "cpu.cfs_period_us",
+    "cpu.cfs_burst_us",
+    "cpu.shares",
+    "cpu.idle",
+    "cpu.uclamp.min",
+    "cpu.uclamp.max",
+)
+_STATISTICS = ("cpu.stat",)
+_LOCAL_STATISTICS = ("cpu.stat.local",)
+
+
+def read_cpu(
+    source: Source, dirs: Dirs, user_hz: int | None = None, *, detail: bool = True, per_cpu: bool = True
+) -> Cpu:
     """Read usage from cpuacct, quota and throttling from cpu; either may be missing, but not both."""
     if "cpu" not in dirs and "cpuacct" not in dirs:
         raise Missing("cpu")
     cpu = Cpu()
     if "cpuacct" in dirs:
-        cpu = _accounted(source, dirs["cpuacct"], user_hz or _user_hz(), detail=detail)
+        cpu = _accounted(source, dirs["cpuacct"], user_hz or _user_hz(), detail=detail, per_cpu=per_cpu)
         if not detail:
             return cpu
     return _scheduled(source, dirs["cpu"], cpu) if "cpu" in dirs else cpu
@@ -71,46 +88,86 @@ def _user_hz() -> int:
     return os.sysconf("SC_CLK_TCK")
 
 
-def _accounted(source: Source, directory: str, user_hz: int, *, detail: bool) -> Cpu:
+def _accounted(source: Source, directory: str, user_hz: int, *, detail: bool, per_cpu: bool) -> Cpu:
     """Read what cpuacct knows.
 
     User and system time are those of cpuacct.stat, which add up to the usage (cputime_adjust, kernel/sched/cputime.c).
     Those of each CPU in cpuacct.usage_all are what the timer's tick found: on a busy machine their sum is some percent
     off, so they only say how the CPUs compare.
     """
-    ticks = optional(source, directory, "cpuacct.stat", _read_ticks) or {}
+    cpu = source.record(directory, _ACCOUNTED if detail else _ACCOUNTED[:1], _times, user_hz)
+    if cpu.usage_usec is None:
+        cpu = replace(cpu, usage_usec=integer(source.read(directory, _ACCOUNTED[1])) // NSEC_PER_USEC)
+    return replace(cpu, per_cpu_usec=_per_cpu(source, directory, cpu)) if per_cpu else cpu
+
+
+def _times(stat: bytes | None, *more: Any) -> Cpu:  # noqa: ANN401
+    """Put the totals together; ``more`` is the usage in nanoseconds, if it was read, and USER_HZ."""
+    *read, user_hz = more
+    ticks = parsed(stat, _read_ticks) or {}
     user, system = _usec_of_ticks(ticks.get("user"), user_hz), _usec_of_ticks(ticks.get("system"), user_hz)
-    if detail or user is None or system is None:
-        usage = integer(source.read(directory, "cpuacct.usage")) // NSEC_PER_USEC
-    else:
-        usage = user + system
+    usage = user + system if user is not None and system is not None else None
+    if read:
+        usage = integer(needed(read[0], _ACCOUNTED[1])) // NSEC_PER_USEC
+    return Cpu(usage_usec=usage, user_usec=user, system_usec=system)
+
+
+def _per_cpu(source: Source, directory: str, cpu: Cpu) -> PerCpu | None:
     per_cpu = optional(source, directory, "cpuacct.usage_all", _usage_all)
-    if per_cpu is None:
-        whole = optional(source, directory, "cpuacct.usage_percpu", _usage_percpu)
-        per_cpu = None if whole is None else _divided(whole, user, system)
-    return Cpu(usage_usec=usage, user_usec=user, system_usec=system, per_cpu_usec=per_cpu)
+    if per_cpu is not None:
+        return per_cpu
+    whole = optional(source, directory, "cpuacct.usage_percpu", _usage_percpu)
+    return None if whole is None else _divided(whole, cpu.user_usec, cpu.system_usec)
 
 
 def _scheduled(source: Source, directory: str, accounted: Cpu) -> Cpu:
     """Add what the cpu controller knows; a kernel without CFS bandwidth control has shares only."""
-    shares = integer(source.read(directory, "cpu.shares"))
-    try:
-        quota = read_quota(source, {"cpu": directory})
-    except Missing:
-        quota = Quota()
-    return replace(
-        accounted,
-        quota_usec=quota.quota_usec,
-        period_usec=optional(source, directory, "cpu.cfs_period_us", integer),
-        burst_usec=optional(source, directory, "cpu.cfs_burst_us", integer),
-        weight=_weight(shares),
-        shares=shares,
-        idle=optional(source, directory, "cpu.idle", boolean),
-        uclamp_min=optional(source, directory, "cpu.uclamp.min", _uclamp),
-        uclamp_max=optional(source, directory, "cpu.uclamp.max", _uclamp),
-        throttling=optional(source, directory, "cpu.stat", _throttling),
-        throttling_local_usec=optional(source, directory, "cpu.stat.local", _throttled_local),
+    settings = source.settings(directory, _SETTINGS, _settings)
+    # Without a quota the statistics stand still, until somebody writes one.
+    read = source.settings if settings.quota_usec is UNLIMITED else source.record
+    throttling = read(directory, _STATISTICS, _bandwidth)
+    local = source.record(directory, _LOCAL_STATISTICS, _local)
+    return Cpu(
+        usage_usec=accounted.usage_usec,
+        user_usec=accounted.user_usec,
+        system_usec=accounted.system_usec,
+        per_cpu_usec=accounted.per_cpu_usec,
+        quota_usec=settings.quota_usec,
+        period_usec=settings.period_usec,
+        burst_usec=settings.burst_usec,
+        weight=settings.weight,
+        shares=settings.shares,
+        idle=settings.idle,
+        uclamp_min=settings.uclamp_min,
+        uclamp_max=settings.uclamp_max,
+        throttling=throttling,
+        throttling_local_usec=local,
     )
+
+
+def _settings(*read: bytes | None) -> Cpu:
+    """Make a record of what only a write changes."""
+    quota, period, burst, shares, idle, uclamp_min, uclamp_max = read
+    number = integer(needed(shares, "cpu.shares"))
+    quota_usec = parsed(quota, signed)
+    return Cpu(
+        quota_usec=UNLIMITED if quota_usec is not None and quota_usec < 0 else quota_usec,
+        period_usec=parsed(period, integer),
+        burst_usec=parsed(burst, integer),
+        weight=_weight(number),
+        shares=number,
+        idle=parsed(idle, boolean),
+        uclamp_min=parsed(uclamp_min, _uclamp),
+        uclamp_max=parsed(uclamp_max, _uclamp),
+    )
+
+
+def _bandwidth(stat: bytes | None) -> Throttling | None:
+    return parsed(stat, _throttling)
+
+
+def _local(stat: bytes | None) -> int | None:
+    return parsed(stat, _throttled_local)
 
 
 def _throttling(data: bytes) -> Throttling:

@@ -12,12 +12,19 @@ from cgroup_model.parse import id_list
 from cgroup_model.snapshot import Cpuset
 from cgroup_model.source import Source
 
+_IN_EFFECT = ("cpuset.effective_cpus",)
+
+
+def _cpus(data: bytes | None) -> Cpuset | None:
+    return None if data is None else Cpuset(cpus_effective=id_list(data))
+
 
 def read_cpuset(source: Source, dirs: Dirs, *, detail: bool = True) -> Cpuset:
     """Read CPUs and memory nodes."""
     directory = directory_of(dirs, "cpuset")
-    if not detail and (in_effect := optional(source, directory, "cpuset.effective_cpus", id_list)) is not None:
-        return Cpuset(cpus_effective=in_effect)
+    # What is in effect changes with a write to this cgroup or an ancestor, or when a CPU comes or goes.
+    if not detail and (in_effect := source.settings(directory, _IN_EFFECT, _cpus)) is not None:
+        return in_effect
     cpus = id_list(source.read(directory, "cpuset.cpus"))
     mems = id_list(source.read(directory, "cpuset.mems"))
     cpus_effective = optional(source, directory, "cpuset.effective_cpus", id_list)

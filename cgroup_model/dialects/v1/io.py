@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cgroup_model.dialects.devices import Counters, Device, Limits, io_devices
-from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.optional import directory_of, parsed
 from cgroup_model.dialects.records import Dirs
 from cgroup_model.parse import ParseError, device, integer
 from cgroup_model.snapshot import Io
 from cgroup_model.source import Missing, Source
 
-PREFERENCE = (  # pairs of bytes and operations
+RECURSIVE = (  # pairs of bytes and operations
     ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"),
     ("blkio.bfq.io_service_bytes_recursive", "blkio.bfq.io_serviced_recursive"),
+)
+OWN = (  # of kernels that do not add up what is below
     ("blkio.throttle.io_service_bytes", "blkio.throttle.io_serviced"),
     ("blkio.bfq.io_service_bytes", "blkio.bfq.io_serviced"),
 )
@@ -31,35 +33,42 @@ LIMITS = {
     "blkio.throttle.write_iops_device": "wiops_max",
 }
 WEIGHTS = ("blkio.bfq.weight", "blkio.weight")
+NO_DEVICE = (b"", b"Total 0\n")  # alone in its file, as the sum of nothing
 
 
 def read_io(source: Source, dirs: Dirs) -> Io:
     """Read counters and limits of every device that has either, and BFQ's (before Linux 5.0 CFQ's) weight."""
     directory = directory_of(dirs, "io")
-    counters = _counters(source, directory)
-    limits: Limits = {}
-    for name, field in LIMITS.items():
-        for number, value in (optional(source, directory, name, _device_limits) or {}).items():
-            limits.setdefault(number, {})[field] = value
-    weights = (optional(source, directory, name, integer) for name in WEIGHTS)
-    return Io(io_devices(counters, limits), next((weight for weight in weights if weight is not None), None))
-
-
-def _counters(source: Source, directory: str) -> Counters:
+    limits, weight = source.settings(directory, (*LIMITS, *WEIGHTS), _settings)
     there = False
-    for bytes_name, operations_name in PREFERENCE:
-        counted = optional(source, directory, bytes_name, _directions(BYTES))
-        if counted is None:
-            continue
-        there = True
-        operations = optional(source, directory, operations_name, _directions(OPERATIONS)) or {}
-        if counted or operations:
-            return {
-                number: counted.get(number, {}) | operations.get(number, {}) for number in {**counted, **operations}
-            }
-    if not there:
-        raise Missing(PREFERENCE[0][0])
-    return {}
+    for pairs in (RECURSIVE, OWN):
+        for bytes_name, operations_name in pairs:
+            counted = source.read_all(directory, (bytes_name,))[0]
+            if counted is not None and counted not in NO_DEVICE:
+                return source.record(directory, (operations_name,), _io, counted, limits, weight)
+            there = there or counted is not None
+        if there:  # a device that did nothing at all has no line in any of them
+            return Io(io_devices({}, limits) if limits else (), weight)
+    raise Missing(RECURSIVE[0][0])
+
+
+def _settings(*read: bytes | None) -> tuple[Limits, int | None]:
+    """Parse what only a write changes: limits by device, and the weight."""
+    limits: Limits = {}
+    for field, data in zip(LIMITS.values(), read, strict=False):
+        for number, value in (parsed(data, _device_limits) or {}).items():
+            limits.setdefault(number, {})[field] = value
+    weights = [parsed(data, integer) for data in read[len(LIMITS) :]]
+    return limits, next((weight for weight in weights if weight is not None), None)
+
+
+def _io(operations: bytes | None, counted: bytes, limits: Limits, weight: int | None) -> Io:
+    """Put the record together of a file of bytes and one of operations."""
+    bytes_of, operations_of = _bytes(counted), parsed(operations, _operations) or {}
+    counters = {
+        number: bytes_of.get(number, {}) | operations_of.get(number, {}) for number in {**bytes_of, **operations_of}
+    }
+    return Io(io_devices(counters, limits), weight)
 
 
 def _directions(fields: dict[bytes, str]) -> Callable[[bytes], Counters]:
@@ -75,6 +84,10 @@ def _directions(fields: dict[bytes, str]) -> Callable[[bytes], Counters]:
         return counters
 
     return parse
+
+
+_bytes = _directions(BYTES)
+_operations = _directions(OPERATIONS)
 
 
 def _device_limits(data: bytes) -> dict[Device, int]:

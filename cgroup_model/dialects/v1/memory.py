@@ -10,9 +10,11 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from cgroup_model.dialects.counters import counter_limit, limit_of, swap_alone
-from cgroup_model.dialects.optional import directory_of, optional, skipped
+from cgroup_model.dialects.optional import directory_of, needed, optional, parsed
 from cgroup_model.dialects.records import Dirs, MemoryLevel
 from cgroup_model.parse import FlatNumbers, boolean, flat_keyed, integer, number_of
 from cgroup_model.snapshot import UNLIMITED, Limit, Memory, MemoryEvents, MemoryStat, UnlimitedType
@@ -61,30 +63,64 @@ _read_stat_of_level = FlatNumbers(
 )
 
 
+_COUNTED = ("memory.usage_in_bytes", "memory.stat", "memory.kmem.usage_in_bytes")
+_COUNTED_IN_DETAIL = (*_COUNTED, "memory.max_usage_in_bytes", "memory.failcnt", "memory.oom_control")
+_LIMIT = ("memory.limit_in_bytes",)
+_LIMITS = (*_LIMIT, "memory.memsw.limit_in_bytes", "memory.swappiness")
+_LIMITS_IN_DETAIL = (*_LIMITS, "memory.soft_limit_in_bytes")
+
+
 def read_memory(source: Source, dirs: Dirs, *, detail: bool = True, swap: bool = True) -> Memory:
     """Read all of the memory controller, or what `Need.MEMORY` asks for."""
     directory = directory_of(dirs, "memory")
-    current = integer(source.read(directory, "memory.usage_in_bytes"))
-    maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
-    stat = _read_stat(source.read(directory, "memory.stat"))
-    swapped = stat.pop(_SWAP, None)
-    further = optional if detail else skipped
-    oom = further(source, directory, "memory.oom_control", flat_keyed) or {}
+    limits = source.settings(directory, _LIMITS_IN_DETAIL if detail else _LIMITS if swap else _LIMIT, _limits)
+    memory = source.record(directory, _COUNTED_IN_DETAIL if detail else _COUNTED, _memory, limits)
+    if swap and memory.swap_current is None and memory.current is not None:
+        memory = replace(memory, swap_current=_swap_current(source, directory, memory.current, None))
+    return memory
+
+
+class _Limits(NamedTuple):
+    """What only a write changes."""
+
+    max: int | UnlimitedType
+    swap_max: Limit
+    swappiness: int | None
+    soft_limit: Limit
+
+
+def _limits(
+    limit: bytes | None, memsw: bytes | None = None, swappiness: bytes | None = None, soft: bytes | None = None
+) -> _Limits:
+    maximum = counter_limit(needed(limit, _LIMIT[0]))
+    both = parsed(memsw, counter_limit)
+    swap_max = None if both is None else swap_alone(both, maximum)
+    return _Limits(maximum, swap_max, parsed(swappiness, integer), parsed(soft, counter_limit))
+
+
+def _memory(usage: bytes | None, stat: bytes | None, kernel: bytes | None, *more: Any) -> Memory:  # noqa: ANN401
+    """Put the record together; ``more`` are the files of the detail, if they were read, and the limits."""
+    *in_detail, limits = more
+    peak, failcnt, oom_control = in_detail or (None, None, None)
+    numbers = _read_stat(needed(stat, _COUNTED[1]))
+    swapped = numbers.pop(_SWAP, None)
+    oom = parsed(oom_control, flat_keyed) or {}
     events = _events(oom)
     return Memory(
-        current=current,
-        max=maximum,
-        peak=further(source, directory, "memory.max_usage_in_bytes", integer),
-        swap_current=_swap_current(source, directory, current, swapped) if swap else swapped,
-        swap_max=_swap_max(source, directory, maximum) if swap else None,
+        current=integer(needed(usage, _COUNTED[0])),
+        max=limits.max,
+        peak=parsed(peak, integer),
+        swap_current=swapped,
+        swap_max=limits.swap_max,
         oom_kill_disable=_flag(oom, b"oom_kill_disable"),
         under_oom=_flag(oom, b"under_oom"),
-        failcnt=further(source, directory, "memory.failcnt", integer),
-        swappiness=optional(source, directory, "memory.swappiness", integer) if swap else None,
-        kernel_current=optional(source, directory, "memory.kmem.usage_in_bytes", integer),
-        stat=MemoryStat.of(stat),
+        failcnt=parsed(failcnt, integer),
+        swappiness=limits.swappiness,
+        kernel_current=parsed(kernel, integer),
+        stat=MemoryStat.of(numbers),
         events=events,
         events_local=events,
+        soft_limit=limits.soft_limit,
     )
 
 

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 
-from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.optional import directory_of, needed, optional, parsed
 from cgroup_model.dialects.records import Dirs
 from cgroup_model.parse import boolean, flat_keyed, line, number_of, pids, pressure, words
 from cgroup_model.snapshot import Core, Pressure, PressureResource
@@ -17,29 +18,42 @@ from cgroup_model.source import Source
 PRESSURE_OFF = (errno.EOPNOTSUPP, errno.ENODATA)
 
 
-def read_core(source: Source, dirs: Dirs) -> Core:
+_CORE = ("cgroup.stat", "cgroup.events")
+_TYPE = "cgroup.type"
+_PRESSURE = ("cpu.pressure", "memory.pressure", "io.pressure", "irq.pressure")
+
+
+def read_core(source: Source, dirs: Dirs, *, with_type: bool = True) -> Core:
     """Read the state of the cgroup; ``frozen`` only when every task has come to rest."""
     directory = directory_of(dirs, "")
-    stat = flat_keyed(source.read(directory, "cgroup.stat"))
-    events = optional(source, directory, "cgroup.events", flat_keyed) or {}
+    core = source.record(directory, _CORE, _core)
+    return replace(core, type=optional(source, directory, _TYPE, line)) if with_type else core
+
+
+def _core(stat: bytes | None, events: bytes | None) -> Core:
+    counts = flat_keyed(needed(stat, _CORE[0]))
+    flags = parsed(events, flat_keyed) or {}
     return Core(
-        populated=_flag(events, b"populated"),
-        frozen=_flag(events, b"frozen"),
-        type=optional(source, directory, "cgroup.type", line),
-        nr_descendants=number_of(stat, b"nr_descendants"),
-        nr_dying_descendants=number_of(stat, b"nr_dying_descendants"),
+        populated=_flag(flags, b"populated"),
+        frozen=_flag(flags, b"frozen"),
+        nr_descendants=number_of(counts, b"nr_descendants"),
+        nr_dying_descendants=number_of(counts, b"nr_dying_descendants"),
     )
 
 
 def read_pressure(source: Source, dirs: Dirs) -> Pressure:
     """Read pressure stall information; None for each resource that this kernel does not account."""
     directory = directory_of(dirs, "")
-    return Pressure(
-        cpu=_pressure(source, directory, "cpu.pressure"),
-        memory=_pressure(source, directory, "memory.pressure"),
-        io=_pressure(source, directory, "io.pressure"),
-        irq=_pressure(source, directory, "irq.pressure"),
-    )
+    try:
+        return source.record(directory, _PRESSURE, _pressures)
+    except OSError as error:
+        if error.errno not in PRESSURE_OFF:
+            raise
+    return Pressure(*(_pressure(source, directory, name) for name in _PRESSURE))
+
+
+def _pressures(*read: bytes | None) -> Pressure:
+    return Pressure(*(parsed(data, pressure) for data in read))
 
 
 def open_pressure(source: Source, dirs: Dirs, resource: str) -> int:

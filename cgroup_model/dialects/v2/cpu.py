@@ -11,9 +11,9 @@
 
 from __future__ import annotations
 
-from cgroup_model.dialects.optional import directory_of, optional, optional_number
+from cgroup_model.dialects.optional import directory_of, needed, parsed
 from cgroup_model.dialects.records import NO_QUOTA, Dirs, Quota
-from cgroup_model.parse import ParseError, boolean, flat_keyed, integer, limit, numbers, percent
+from cgroup_model.parse import ParseError, boolean, flat_keyed, integer, limit, number_of, numbers, percent
 from cgroup_model.snapshot import UNLIMITED, Cpu, Throttling, UnlimitedType
 from cgroup_model.source import Source
 
@@ -23,34 +23,56 @@ THROTTLING = {
 }
 
 
-def read_cpu(source: Source, dirs: Dirs, *, detail: bool = True) -> Cpu:
-    """Read usage, and where the cpu controller is on also quota, weight and throttling."""
+_STAT = ("cpu.stat",)
+_STATS = (*_STAT, "cpu.stat.local")
+_SETTINGS = ("cpu.max", "cpu.max.burst", "cpu.weight", "cpu.idle", "cpu.uclamp.min", "cpu.uclamp.max")
+
+
+def read_cpu(source: Source, dirs: Dirs, *, detail: bool = True, per_cpu: bool = True) -> Cpu:  # noqa: ARG001
+    """Read usage, and where the cpu controller is on also quota, weight and throttling; v2 does not count per CPU."""
     directory = dirs["cpu"] if "cpu" in dirs else directory_of(dirs, "")
-    pairs = flat_keyed(source.read(directory, "cpu.stat"))
-    usage = numbers(pairs, USAGE)
     if not detail:
-        return Cpu(
-            usage_usec=usage.get("usage_usec"),
-            user_usec=usage.get("user_usec"),
-            system_usec=usage.get("system_usec"),
-            nice_usec=usage.get("nice_usec"),
-        )
-    throttling = numbers(pairs, THROTTLING)
-    quota = optional(source, directory, "cpu.max", _quota) or Quota()
+        return source.record(directory, _STAT, _used)
+    return source.record(directory, _STATS, _cpu, source.settings(directory, _SETTINGS, _settings))
+
+
+def _used(stat: bytes | None) -> Cpu:
+    return Cpu(**numbers(flat_keyed(needed(stat, _STAT[0])), USAGE))  # type: ignore[arg-type] # all are numbers
+
+
+def _settings(*read: bytes | None) -> Cpu:
+    """Make a record of what only a write changes."""
+    maximum, burst, weight, idle, uclamp_min, uclamp_max = read
+    quota = parsed(maximum, _quota) or Quota()
+    return Cpu(
+        quota_usec=quota.quota_usec,
+        period_usec=quota.period_usec,
+        burst_usec=parsed(burst, integer),
+        weight=parsed(weight, integer),
+        idle=parsed(idle, boolean),
+        uclamp_min=parsed(uclamp_min, _uclamp),
+        uclamp_max=parsed(uclamp_max, _uclamp),
+    )
+
+
+def _cpu(stat: bytes | None, local: bytes | None, settings: Cpu) -> Cpu:
+    pairs = flat_keyed(needed(stat, _STAT[0]))
+    usage, throttling = numbers(pairs, USAGE), numbers(pairs, THROTTLING)
+    of_itself = parsed(local, flat_keyed)
     return Cpu(
         usage_usec=usage.get("usage_usec"),
         user_usec=usage.get("user_usec"),
         system_usec=usage.get("system_usec"),
         nice_usec=usage.get("nice_usec"),
-        quota_usec=quota.quota_usec,
-        period_usec=quota.period_usec,
-        burst_usec=optional(source, directory, "cpu.max.burst", integer),
-        weight=optional(source, directory, "cpu.weight", integer),
-        idle=optional(source, directory, "cpu.idle", boolean),
-        uclamp_min=optional(source, directory, "cpu.uclamp.min", _uclamp),
-        uclamp_max=optional(source, directory, "cpu.uclamp.max", _uclamp),
+        quota_usec=settings.quota_usec,
+        period_usec=settings.period_usec,
+        burst_usec=settings.burst_usec,
+        weight=settings.weight,
+        idle=settings.idle,
+        uclamp_min=settings.uclamp_min,
+        uclamp_max=settings.uclamp_max,
         throttling=Throttling(**throttling) if throttling else None,
-        throttling_local_usec=optional_number(source, directory, "cpu.stat.local", b"throttled_usec"),
+        throttling_local_usec=None if of_itself is None else number_of(of_itself, b"throttled_usec"),
     )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cgroup_model.dialects.devices import io_devices
-from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.devices import Limits, io_devices
+from cgroup_model.dialects.optional import directory_of, needed, parsed
 from cgroup_model.dialects.records import Dirs
 from cgroup_model.parse import device_keyed, integer, limit, numbers
 from cgroup_model.snapshot import Io, UnlimitedType
@@ -18,20 +18,26 @@ from cgroup_model.source import Source
 COUNTERS = {name.encode(): name for name in ("rbytes", "wbytes", "rios", "wios", "dbytes", "dios")}
 LIMITS = {b"rbps": "rbps_max", b"wbps": "wbps_max", b"riops": "riops_max", b"wiops": "wiops_max"}
 
+_STAT = ("io.stat",)
+_SETTINGS = ("io.max", "io.weight", "io.bfq.weight")
+
 
 def read_io(source: Source, dirs: Dirs) -> Io:
     """Read counters and limits of every device that has either, in the kernel's order; weight of BFQ or iocost."""
     directory = directory_of(dirs, "io")
-    counted = device_keyed(source.read(directory, "io.stat"))
-    limited = optional(source, directory, "io.max", device_keyed) or {}
-    weight = optional(source, directory, "io.weight", _weight)
-    return Io(
-        devices=io_devices(
-            {number: numbers(pairs, COUNTERS) for number, pairs in counted.items()},
-            {number: _limits(pairs) for number, pairs in limited.items()},
-        ),
-        weight=optional(source, directory, "io.bfq.weight", _weight) if weight is None else weight,
-    )
+    return source.record(directory, _STAT, _io, *source.settings(directory, _SETTINGS, _settings))
+
+
+def _settings(limits: bytes | None, weight: bytes | None, bfq_weight: bytes | None) -> tuple[Limits, int | None]:
+    found = {number: _limits(pairs) for number, pairs in (parsed(limits, device_keyed) or {}).items()}
+    number = parsed(weight, _weight)
+    return found, parsed(bfq_weight, _weight) if number is None else number
+
+
+def _io(stat: bytes | None, limits: Limits, weight: int | None) -> Io:
+    counted = device_keyed(needed(stat, _STAT[0]))
+    counters = {number: numbers(pairs, COUNTERS) for number, pairs in counted.items()}
+    return Io(devices=io_devices(counters, limits), weight=weight)
 
 
 def _limits(pairs: Mapping[bytes, bytes]) -> dict[str, int | UnlimitedType]:

@@ -7,14 +7,17 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from functools import partial
+from typing import Any, NamedTuple
 
-from cgroup_model.dialects.optional import directory_of, optional, skipped
+from cgroup_model.dialects.optional import directory_of, needed, optional, parsed, skipped
 from cgroup_model.dialects.records import Dirs, MemoryLevel
 from cgroup_model.parse import FlatNumbers, boolean, flat_keyed, integer, limit, numbers
-from cgroup_model.snapshot import UNLIMITED, Memory, MemoryEvents, MemoryStat, UnlimitedType
+from cgroup_model.snapshot import UNLIMITED, Memory, MemoryEvents, MemoryStat, SwapEvents, UnlimitedType
 from cgroup_model.source import Source
 
 STAT = {field.name.encode(): field.name for field in fields(MemoryStat)}
+SWAP_EVENTS = {field.name.encode(): field.name for field in fields(SwapEvents)}
 EVENTS = {field.name.encode(): field.name for field in fields(MemoryEvents)}
 
 _read_stat = FlatNumbers(STAT)
@@ -23,32 +26,94 @@ _read_stat_of_level = FlatNumbers(
 )
 
 
+_COUNTED = ("memory.stat", "memory.current")
+_SWAPPED = ("memory.swap.current",)
+_DETAIL = (
+    "memory.peak",
+    "memory.swap.peak",
+    "memory.zswap.current",
+    "memory.events",
+    "memory.events.local",
+    "memory.swap.events",
+)
+_LIMITS = ("memory.max", "memory.high")
+_SWAP_LIMIT = ("memory.swap.max",)
+_LIMITS_IN_DETAIL = (
+    "memory.low",
+    "memory.min",
+    "memory.swap.high",
+    "memory.zswap.max",
+    "memory.zswap.writeback",
+    "memory.oom.group",
+)
+
+
 def read_memory(source: Source, dirs: Dirs, *, detail: bool = True, swap: bool = True) -> Memory:
     """Read all of the memory controller, or what `Need.MEMORY` asks for; on the root cgroup only ``stat`` is known."""
     directory = directory_of(dirs, "memory")
-    stat = MemoryStat.of(_read_stat(source.read(directory, "memory.stat")))
-    further = optional if detail else skipped
-    of_swap = optional if swap else skipped
+    names = _COUNTED + (_SWAPPED if swap else ()) + (_DETAIL if detail else ())
+    settings = _LIMITS + (_SWAP_LIMIT if swap else ()) + (_LIMITS_IN_DETAIL if detail else ())
+    way = _Way(swap, detail)
+    return source.record(directory, names, _PARSE[way], source.settings(directory, settings, _PARSE_LIMITS[way]))
+
+
+class _Way(NamedTuple):
+    """What is asked for."""
+
+    swap: bool
+    detail: bool
+
+
+def _limits(way: _Way, maximum: bytes | None, high: bytes | None, *more: bytes | None) -> Memory:
+    """Make a record of what only a write changes."""
+    swap_max = more[0] if way.swap else None
+    low, minimum, swap_high, zswap_max, writeback, group = more[way.swap :] if way.detail else (None,) * 6
     return Memory(
-        current=optional(source, directory, "memory.current", integer),
-        max=optional(source, directory, "memory.max", limit),
-        high=optional(source, directory, "memory.high", limit),
-        low=further(source, directory, "memory.low", limit),
-        min=further(source, directory, "memory.min", limit),
-        peak=further(source, directory, "memory.peak", integer),
-        swap_current=of_swap(source, directory, "memory.swap.current", integer),
-        swap_max=of_swap(source, directory, "memory.swap.max", limit),
-        swap_high=further(source, directory, "memory.swap.high", limit),
-        swap_peak=further(source, directory, "memory.swap.peak", integer),
-        zswap_current=further(source, directory, "memory.zswap.current", integer),
-        zswap_max=further(source, directory, "memory.zswap.max", limit),
-        zswap_writeback=further(source, directory, "memory.zswap.writeback", boolean),
-        oom_group=further(source, directory, "memory.oom.group", boolean),
-        kernel_current=stat.kernel,
-        stat=stat,
-        events=further(source, directory, "memory.events", _events),
-        events_local=further(source, directory, "memory.events.local", _events),
+        max=parsed(maximum, limit),
+        high=parsed(high, limit),
+        swap_max=parsed(swap_max, limit),
+        low=parsed(low, limit),
+        min=parsed(minimum, limit),
+        swap_high=parsed(swap_high, limit),
+        zswap_max=parsed(zswap_max, limit),
+        zswap_writeback=parsed(writeback, boolean),
+        oom_group=parsed(group, boolean),
     )
+
+
+def _memory(way: _Way, stat: bytes | None, current: bytes | None, *more: Any) -> Memory:  # noqa: ANN401
+    """Put the record together; ``more`` are the files that were asked for, and the limits."""
+    *read, limits = more
+    swapped = read[0] if way.swap else None
+    peak, swap_peak, zswap, events, events_local, swap_events = read[way.swap :] if way.detail else (None,) * 6
+    numbers = MemoryStat.of(_read_stat(needed(stat, _COUNTED[0])))
+    return Memory(
+        current=parsed(current, integer),
+        max=limits.max,
+        high=limits.high,
+        low=limits.low,
+        min=limits.min,
+        peak=parsed(peak, integer),
+        swap_current=parsed(swapped, integer),
+        swap_max=limits.swap_max,
+        swap_high=limits.swap_high,
+        swap_peak=parsed(swap_peak, integer),
+        zswap_current=parsed(zswap, integer),
+        zswap_max=limits.zswap_max,
+        zswap_writeback=limits.zswap_writeback,
+        oom_group=limits.oom_group,
+        kernel_current=numbers.kernel,
+        stat=numbers,
+        events=parsed(events, _events),
+        events_local=parsed(events_local, _events),
+        swap_events=parsed(swap_events, _swap_events),
+    )
+
+
+_WAYS = [_Way(swap, detail) for swap in (False, True) for detail in (False, True)]
+# Made once: what a record was made by is a part of what it is remembered by.
+_PARSE = {way: partial(_memory, way) for way in _WAYS}
+_PARSE_LIMITS = {way: partial(_limits, way) for way in _WAYS}
 
 
 def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool | None = None, swap: bool = True) -> MemoryLevel:
@@ -100,3 +165,7 @@ def _write(source: Source, dirs: Dirs, name: str, limit: int | UnlimitedType) ->
 
 def _events(data: bytes) -> MemoryEvents:
     return MemoryEvents(**numbers(flat_keyed(data), EVENTS))
+
+
+def _swap_events(data: bytes) -> SwapEvents:
+    return SwapEvents(**numbers(flat_keyed(data), SWAP_EVENTS))

@@ -1,0 +1,122 @@
+"""What need not be worked out again: settings that nobody wrote to, and records of files with the same bytes.
+
+A setting (a limit, a weight) changes only when somebody writes to its file, and the kernel tells whoever watches the
+directory of every write (vfs_write, fsnotify_modify); all mounts of a hierarchy share one superblock, so also of those
+through another mount or from inside of a cgroup namespace. The event is queued before write(2) returns: a setting
+that was changed before `refresh` is read anew after it. Watches cost the kernel about a kilobyte each.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Hashable
+from typing import Any, Final
+
+from cgroup_model.inotify import Inotify
+
+UNKNOWN: Final = object()
+"""Nothing is remembered."""
+
+log = logging.getLogger(__name__)
+
+
+class Remembered:
+    """Values by directory. Not for use by several threads at once. Without inotify only records are remembered."""
+
+    def __init__(self) -> None:
+        self._inotify = _open_inotify()
+        self._settings: dict[str, dict[Hashable, Any]] = {}
+        self._records: dict[str, dict[Hashable, tuple[object, Any]]] = {}
+        self._directories: dict[int, str] = {}  # inotify's number -> directory
+        self._numbers: dict[str, int] = {}
+
+    def setting(self, directory: str, key: Hashable) -> Any:  # noqa: ANN401 - whatever was put there
+        """Give a setting that nobody has written to since it was put there, else `UNKNOWN`."""
+        known = self._settings.get(directory)
+        return UNKNOWN if known is None else known.get(key, UNKNOWN)
+
+    def watch(self, directory: str) -> bool:
+        """Watch a directory from now on: before its settings are read. False: they cannot be remembered."""
+        if directory in self._settings:
+            return True
+        if self._inotify is None:
+            return False
+        try:
+            number = self._inotify.add_writes(directory)
+        except OSError as error:
+            log.debug("settings in %s are read each time: %s", directory, error)
+            return False
+        self._directories[number], self._numbers[directory] = directory, number
+        self._settings[directory] = {}
+        return True
+
+    def put_setting(self, directory: str, key: Hashable, value: object) -> None:
+        """Remember a setting of a watched directory."""
+        self._settings[directory][key] = value
+
+    def record(self, directory: str, key: Hashable, raw: object) -> Any:  # noqa: ANN401
+        """Give the record that was made of the same bytes, else `UNKNOWN`."""
+        known = self._records.get(directory)
+        if known is None:
+            return UNKNOWN
+        pair = known.get(key)
+        return pair[1] if pair is not None and pair[0] == raw else UNKNOWN
+
+    def put_record(self, directory: str, key: Hashable, raw: object, value: object) -> None:
+        """Remember what was made of these bytes."""
+        self._records.setdefault(directory, {})[key] = (raw, value)
+
+    def refresh(self) -> None:
+        """Forget the settings of directories in which somebody wrote, and of all below: some are inherited."""
+        if self._inotify is None:
+            return
+        written: set[str] = set()
+        for event in self._inotify.read():
+            if event.overflow:
+                self.clear_settings()
+            elif event.ignored:
+                self.forget(self._directories.pop(event.watch, ""))
+            elif (directory := self._directories.get(event.watch)) is not None:
+                written.add(directory)
+        if written:
+            for directory, settings in self._settings.items():
+                if settings and _is_at_or_below(directory, written):
+                    self._settings[directory] = {}
+
+    def clear_settings(self) -> None:
+        """Forget all settings: something happened that changes them without a write."""
+        for directory in self._settings:
+            self._settings[directory] = {}
+
+    def forget(self, directory: str) -> None:
+        """Forget a directory and its watch: it is gone, or somebody else's now."""
+        self._settings.pop(directory, None)
+        self._records.pop(directory, None)
+        number = self._numbers.pop(directory, None)
+        if number is not None and self._inotify is not None:
+            self._directories.pop(number, None)
+            self._inotify.remove(number)
+
+    def close(self) -> None:
+        """Forget everything and stop watching."""
+        self._settings.clear()
+        self._records.clear()
+        if self._inotify is not None:
+            self._inotify.close()
+            self._inotify = None
+
+
+def _open_inotify() -> Inotify | None:
+    try:
+        return Inotify()
+    except OSError as error:
+        log.info("settings are read each time: no inotify: %s", error.strerror)
+        return None
+
+
+def _is_at_or_below(directory: str, written: set[str]) -> bool:
+    while directory not in written:
+        directory = directory[: directory.rfind("/")]
+        if not directory:
+            return False
+    return True
