@@ -141,6 +141,7 @@ class _Keeper:
         self._crew.adopt(past.get("workers", []))
         self._repairs = Repairs(self._loop, self._instance, past.get("repaired", []))
         self._fresh = not past
+        self._generation = past.get("generation", 0)
         self._stopping = False
         self._leaving = False
         self._successor: list[str] = []
@@ -231,6 +232,7 @@ class _Keeper:
         state = {
             "holdings": self._holdings.to_json(),
             "workers": self._crew.to_json(),
+            "generation": self._generation + 1,
             "restarts": self._crew.restarts,
             "passthrough": self._crew.passthrough,
             "started_at": self._instance.started_at,
@@ -277,6 +279,8 @@ class _Keeper:
             "keeper_pid": self._instance.pid,
             "worker_pids": self._crew.pids,
             "nursery_pid": self._crew.nursery_pid,
+            "generation": self._generation,
+            "retiring": any(one.retiring for one in self._crew.workers),
             "served": self._crew.serving is not None and self._crew.serving.serving,
             "restarts": self._crew.restarts,
             "repaired": self._repairs.found,

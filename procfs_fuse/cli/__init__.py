@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "mount": "serve the virtual files at a mount point",
     "umount": "stop serving, and clean up after a server that died",
     "status": "show what is mounted and how it is doing",
+    "restart": "have a newly installed version serve the same mounts",
     "show": "print one virtual file of one container, without any mount",
     "passthrough": "show the machine's values for a while, or the containers' again",
     "attach": "put the files into running containers, with no restart",
