@@ -48,6 +48,10 @@ class Machine:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of everything."""
         self.tree.close()
         self._source.close()
         self.proc.close()
@@ -59,7 +63,7 @@ class Machine:
                 return self._of_pid(target)
             known = [(one.path, self.identify(one)) for one in self.tree.containers().values()]
             places = [hierarchy.mountpoint for hierarchy in self.tree.mounts.hierarchies]
-            path = find(target, known, self._path_of_pid, self._exists, places)
+            path = find(target, known, self._path_of_pid, self.exists, places)
             return self.at(path)
         except (TargetError, OutOfSight, ControlError) as error:
             raise Failure(str(error)) from error
@@ -83,6 +87,17 @@ class Machine:
         if pid is None:
             raise Failure(f"no process of {path} has mounts of its own", "is it a container, and does it run?")
         return Container(path, self.key_of(cgroup), pid, self.identify(cgroup))
+
+    def of_process(self, pid: int) -> Container | None:
+        """The innermost container that a process is in; None when it is in none. Raises as `Tree.cgroup_of_pid`."""
+        cgroup = self.tree.cgroup_of_pid(pid)
+        found = container_path(cgroup.path)
+        if found is not None and found != cgroup.path:
+            cgroup = self.tree.cgroup(found)
+        identity = self.identify(cgroup)
+        if identity.kind is not Kind.CONTAINER:
+            return None
+        return Container(cgroup.path, self.key_of(cgroup), pid, identity)
 
     def key_of(self, cgroup: Cgroup) -> str:
         """The name under which instances show a cgroup."""
@@ -114,14 +129,15 @@ class Machine:
         return self.proc.namespace(pid, "mnt") not in (None, self._host_namespace)
 
     def _of_pid(self, target: str) -> Container:
-        path = find(target, (), self._path_of_pid, self._exists)
+        path = find(target, (), self._path_of_pid, self.exists)
         cgroup = self.tree.cgroup(path)
         return Container(path, self.key_of(cgroup), int(target.removeprefix("pid:")), self.identify(cgroup))
 
     def _path_of_pid(self, pid: int) -> str:
         return self.tree.cgroup_of_pid(pid).path
 
-    def _exists(self, path: str) -> bool:
+    def exists(self, path: str) -> bool:
+        """Whether there is a cgroup at ``path``."""
         try:
             self.tree.cgroup(path)
         except (CgroupGone, OutOfSight):

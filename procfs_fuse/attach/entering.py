@@ -40,7 +40,10 @@ def inside(target: Target, work: Work, keep: Collection[int], patience_seconds: 
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     answers, channel = os.pipe()
     try:
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise Failed(f"no helper process can be made: {error.strerror}") from error
         if pid == 0:
             kept = {*keep, proc, channel, target.mount_namespace, target.root}
             _become(target, work, proc, channel, kept)

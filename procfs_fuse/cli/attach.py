@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from cgscope.arguments import value
 from cgscope.errors import FAILED, UsageError, printable
+from procfs_fuse import syscalls
+from procfs_fuse.attach.rules import Rule, Rules, engines
 from procfs_fuse.cli._common import add_mount, add_state_dir, need_root
-from procfs_fuse.instances import Registry
+from procfs_fuse.instances import Instance, Registry
 
 if TYPE_CHECKING:
     from procfs_fuse.attach import Outcome
@@ -37,6 +41,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "leave its /proc alone",
     )
     parser.add_argument("--strict", action="store_true", help="fail when any of the paths could not be mounted")
+    parser.add_argument(
+        "--watch", action="store_true", help="with --all: and every new one, while the files are served"
+    )
+    parser.add_argument(
+        "--engines",
+        metavar="LIST",
+        type=value(engines),
+        default=frozenset(),
+        help="with --watch: docker,podman,… or all",
+    )
+    add_rules(parser)
+
+
+def add_rules(parser: argparse.ArgumentParser) -> None:
+    """Declare which containers are attached by themselves."""
+    one = "RULE: engine:docker, name:web-*, label:tier=db, namespace:prod, or a name; can be repeated"
+    for name, text in (("include", "only these containers"), ("exclude", "not these containers")):
+        parser.add_argument(f"--{name}", metavar="RULE", action="append", default=[], type=value(Rule.parse), help=text)
+    parser.epilog = f"{parser.epilog or ''}\n{one}\n"
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +79,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     need_root("change the mounts of containers")
     instance = Registry(arguments.state_dir).select(arguments.mount)
+    if arguments.watch:
+        return _watch(arguments, instance)
     with Machine() as machine:
         outcomes = [
             (container, attach.attach(instance, container.pid, container.key, Nesting(arguments.nesting)))
@@ -65,11 +90,33 @@ def run(arguments: argparse.Namespace) -> int:
     return verdict(outcomes, strict=arguments.strict, everything=arguments.all)
 
 
+def _watch(arguments: argparse.Namespace, instance: Instance) -> int:
+    """Attach what comes until the instance ends."""
+    from procfs_fuse.attach.attachment import Nesting  # noqa: PLC0415 - only where it is used
+    from procfs_fuse.attach.watcher import Watcher  # noqa: PLC0415
+
+    if not arguments.all:
+        raise UsageError("--watch needs --all", "name no containers: say which with --include and --exclude")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    syscalls.set_process_name("procfs-attach")
+    rules = Rules(arguments.engines, tuple(arguments.include), tuple(arguments.exclude))
+    watcher = Watcher(instance, rules, Nesting(arguments.nesting))
+    try:
+        watcher.run(lambda: instance.alive)
+    finally:
+        watcher.close()
+    return 0
+
+
 def chosen(arguments: argparse.Namespace, machine: Machine) -> Iterator[Container]:
     """The containers that the command line names. Raises Failure."""
     if arguments.all == bool(arguments.targets):
         raise UsageError("name containers or give --all" if not arguments.all else "--all takes no names")
-    yield from machine.all() if arguments.all else map(machine.find, arguments.targets)
+    if not arguments.all:
+        yield from map(machine.find, arguments.targets)
+        return
+    rules = Rules(include=tuple(getattr(arguments, "include", ())), exclude=tuple(getattr(arguments, "exclude", ())))
+    yield from (one for one in machine.all() if rules.wants(one.identity))
 
 
 def report(outcomes: list[tuple[Container, Outcome]], *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def discard(cgroup: str) -> None:
     for top in ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*/")):
         place = f"{top.rstrip('/')}{cgroup}"
         if os.path.isdir(place):
-            assert eventually(lambda place=place: _removed(place)), place
+            assert eventually(partial(_removed, place)), place
 
 
 def _removed(directory: str) -> bool:

@@ -7,7 +7,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +29,12 @@ def runtime(request: pytest.FixtureRequest, tmp_path: Path, tool: Callable[[str]
 
 
 @contextlib.contextmanager
-def started(runtime: Runtime, rootfs: Path, name: str = "one", **changes: Any) -> Iterator[Container]:  # noqa: ANN401
+def started(
+    runtime: Runtime, rootfs: Path, changes: Mapping[str, Any] | None = None, name: str = "one"
+) -> Iterator[Container]:
     """A running container."""
     cgroup = f"/cgscope-oci-{os.getpid()}/{name}"
-    bundle = oci_runtime.bundle(runtime.folder / name, rootfs, cgroup, **changes)
+    bundle = oci_runtime.bundle(runtime.folder / name, rootfs, cgroup, **(changes or {}))
     container = Container(runtime, f"cgscope-{os.getpid()}-{name}", cgroup)
     try:
         done = runtime("run", "--detach", "--bundle", str(bundle), container.id)
@@ -78,7 +80,7 @@ def test_attach_and_detach(runtime: Runtime, root_file_system: Path, instance: C
 def test_hook(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
     """With the hook the files are there from the first instruction on, those that runc refuses to bind included."""
     changes = {"hooks": {"createContainer": [hook(instance, "--strict")]}}
-    with started(runtime, root_file_system, **changes) as container:
+    with started(runtime, root_file_system, changes) as container:
         truth.shown(container.sh, path=container.cgroup)
         assert any(root.endswith("/proc/vmstat") for root in ours(container, instance))
 
@@ -93,7 +95,7 @@ def test_hook_with_a_user_namespace(
         "hooks": {"createContainer": [entry]},
         "linux": oci_runtime.with_user_namespace(spec(root_file_system, f"/cgscope-oci-{os.getpid()}/user")["linux"]),
     }
-    with started(runtime, root_file_system, "user", **changes) as container:
+    with started(runtime, root_file_system, changes, "user") as container:
         truth.shown(container.sh, path=container.cgroup)
         assert "/proc/meminfo" in ours(container, instance)
 
@@ -117,7 +119,7 @@ def test_hook_with_a_read_only_root(runtime: Runtime, root_file_system: Path, in
         "hooks": {"createContainer": [hook(instance, "--strict")]},
         "root": {"path": str(root_file_system), "readonly": True},
     }
-    with started(runtime, root_file_system, **changes) as container:
+    with started(runtime, root_file_system, changes) as container:
         truth.shown(container.sh)
 
 
@@ -125,12 +127,12 @@ def test_a_failing_hook_stops_nothing_but_when_strict(runtime: Runtime, root_fil
     """Without an instance the container starts with the machine's files; with --strict it does not start."""
     nowhere = [f"--mount={tmp_path}", f"--state-dir={tmp_path / 'none'}"]
     tolerant = {"hooks": {"createContainer": [runtime_wrapper.hook(nowhere)]}}
-    with started(runtime, root_file_system, **tolerant) as container:
+    with started(runtime, root_file_system, tolerant) as container:
         assert container.sh("grep MemTotal /proc/meminfo") == f"{Path('/proc/meminfo').read_text().splitlines()[0]}\n"
     strict = {"hooks": {"createContainer": [runtime_wrapper.hook([*nowhere, "--strict"])]}}
     with (
         pytest.raises(AssertionError, match=r"nothing of ours is mounted|hook"),
-        started(runtime, root_file_system, **strict),
+        started(runtime, root_file_system, strict),
     ):
         pass
 
@@ -138,7 +140,7 @@ def test_a_failing_hook_stops_nothing_but_when_strict(runtime: Runtime, root_fil
 def test_an_annotation_opts_out(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
     """A container with cgscope.attach=off is left alone by the hook."""
     changes = {"hooks": {"createContainer": [hook(instance)]}, "annotations": {"cgscope.attach": "off"}}
-    with started(runtime, root_file_system, **changes) as container:
+    with started(runtime, root_file_system, changes) as container:
         assert ours(container, instance) == []
 
 
@@ -153,9 +155,9 @@ def test_containers_can_be_made_in_a_container_with_the_hook(
     }
     changes = {"hooks": {"createContainer": [hook(instance, "--strict")]}, "linux": linux}
     nested = "unshare -Urpfm --mount-proc cat /proc/self/comm"
-    with started(runtime, root_file_system, linux=linux) as container:
+    with started(runtime, root_file_system, {"linux": linux}) as container:
         assert container.sh(nested) == "cat\n"
-    with started(runtime, root_file_system, **changes) as container:
+    with started(runtime, root_file_system, changes) as container:
         truth.shown(container.sh)
         assert container.sh(nested) == "cat\n"
 

@@ -1,0 +1,91 @@
+"""What the watcher has done so far, in a file of the instance's state directory for `status`, metrics and people."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from procfs_fuse.attach.containers import Container
+from procfs_fuse.attach.outcome import Outcome
+
+FILE: Final = "attached.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One container."""
+
+    cgroup: str
+    title: str
+    pid: int
+    problem: str | None
+    at: float  # seconds since the epoch
+
+    @classmethod
+    def of(cls, container: Container, outcome: Outcome) -> Entry:
+        """What became of a container just now."""
+        return cls(container.path, container.title, container.pid, outcome.problem, time.time())
+
+
+class Report:
+    """The entries, and their file."""
+
+    def __init__(self, directory: str, *, live: bool) -> None:
+        self._path = os.path.join(directory, FILE)
+        self._entries: dict[str, Entry] = {}
+        self._live = live
+        self._attached = self._failed = 0
+        self._changed = True
+        self._written_at: float | None = None
+
+    def put(self, entry: Entry) -> None:
+        """Add or replace a container's entry."""
+        self._entries[entry.cgroup] = entry
+        self._attached += entry.problem is None
+        self._failed += entry.problem is not None
+        self._changed = True
+
+    def drop(self, cgroup: str) -> None:
+        """Forget a container that is gone; it stays in the totals."""
+        self._changed |= self._entries.pop(cgroup, None) is not None
+
+    def write_at_most_every(self, seconds: float) -> None:
+        """Write the file when something changed and the last time is that long ago."""
+        now = time.monotonic()
+        if self._changed and (self._written_at is None or now - self._written_at >= seconds):
+            self.write()
+            self._written_at = now
+
+    def write(self) -> None:
+        """Write the file in one step. A state directory that is gone is no error: its instance is, too."""
+        document = {
+            "watcher": os.getpid(),
+            "events": self._live,
+            "attached_total": self._attached,
+            "failed_total": self._failed,
+            "containers": [asdict(entry) for entry in self._entries.values()],
+        }
+        with contextlib.suppress(FileNotFoundError):
+            with open(f"{self._path}.new", "w", encoding="utf-8", errors="surrogateescape") as file:
+                json.dump(document, file)
+            os.replace(f"{self._path}.new", self._path)
+        self._changed = False
+
+
+def read(directory: str) -> Mapping[str, Any] | None:
+    """What the watcher of an instance has written; None when there never was one.
+
+    ``{"watcher": pid, "events": bool, "attached_total", "failed_total", "containers": [{"cgroup", "title", "pid",
+    "problem", "at"}]}``.
+    """
+    try:
+        with open(os.path.join(directory, FILE), encoding="utf-8", errors="surrogateescape") as file:
+            document = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None

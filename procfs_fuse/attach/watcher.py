@@ -1,0 +1,231 @@
+"""Attaching every container by itself, as soon as its program runs.
+
+Three things tell of containers: the process connector (whatever executes something, at once), notifications of new
+cgroups (then the cgroup is looked at again and again for a moment, as v1 does not tell when a task joins), and, where
+neither is to be had, a look at all of them once a second. None of them is trusted: each only makes us look.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from cgroup_model.mounts import OutOfSight
+from cgroup_model.source import CgroupGone
+from cgscope.errors import Failure
+from procfs_fuse.attach import mountinfo, readiness, sources
+from procfs_fuse.attach.attachment import Nesting, attach
+from procfs_fuse.attach.containers import Container, Machine
+from procfs_fuse.attach.exec_events import ExecEvents, Lost
+from procfs_fuse.attach.outcome import Outcome
+from procfs_fuse.attach.report import Entry, Report
+from procfs_fuse.attach.rules import Rules
+from procfs_fuse.instances import Instance
+
+_YOUNG_SECONDS: Final = 10.0  # a new cgroup is looked at so long: then its container has started, or will be noticed
+_LOOK_SECONDS: Final = 0.02  # that often, without a connector
+_CALM_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = (0.05, 0.5, 2.0)  # after an attempt that failed
+_WRITE_SECONDS: Final = 0.5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Young:
+    """A container that is not attached yet."""
+
+    inode: int
+    until: float
+    next_look: float
+    attempts: int = 0
+
+
+class Watcher:
+    """Attaches containers of one instance until that ends."""
+
+    def __init__(
+        self,
+        instance: Instance,
+        rules: Rules,
+        nesting: Nesting = Nesting.SPARE_PROC,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._instance = instance
+        self._rules = rules
+        self._nesting = nesting
+        self._clock = clock
+        self._machine = Machine()
+        self._events = _subscribed()
+        self._young: dict[str, Young] = {}
+        self._namespaces: dict[str, str] = {}  # of attached containers: cgroup path -> mount namespace
+        self._own_namespace = self._machine.proc.namespace("self", "mnt")
+        self.report = Report(instance.directory, live=self._events is not None)
+
+    def close(self) -> None:
+        """Let go of everything."""
+        if self._events is not None:
+            self._events.close()
+        self._machine.close()
+
+    def run(self, go_on: Callable[[], bool]) -> None:
+        """Attach what is there and what comes, while ``go_on`` says so (asked about once a second)."""
+        poll = select.poll()
+        for descriptor in self._descriptors():
+            poll.register(descriptor, select.POLLIN)
+        self.look_at_all()
+        next_check = self._clock()
+        while True:
+            poll.poll(1000 * self._patience())
+            self._take_events()
+            self._take_new_cgroups()
+            self._look_at_young()
+            if self._clock() >= next_check:
+                if not go_on():
+                    return
+                next_check = self._clock() + _CALM_SECONDS
+                self._forget_gone()
+                if self._events is None and not self._machine.tree.is_live:
+                    self.look_at_all()
+            self.report.write_at_most_every(_WRITE_SECONDS)
+
+    def look_at_all(self) -> None:
+        """Look at every container of the machine."""
+        for cgroup in list(self._machine.tree.containers().values()):
+            self._notice(cgroup.path, cgroup.inode)
+        self._look_at_young()
+
+    # ------------------------------------------------------------------------------------------ what happened
+
+    def _descriptors(self) -> Iterator[int]:
+        if self._events is not None:
+            yield self._events.fileno()
+        watch = self._machine.tree.fileno()
+        if watch is not None:
+            yield watch
+
+    def _take_events(self) -> None:
+        if self._events is None:
+            return
+        try:
+            pids = self._events.read()
+        except Lost:
+            log.info("more programs were started than could be followed; looking at all containers")
+            self.look_at_all()
+            return
+        for pid in pids:
+            self._executed(pid)
+
+    def _take_new_cgroups(self) -> None:
+        if not self._machine.tree.process_events():
+            return
+        for cgroup in list(self._machine.tree.containers().values()):
+            if cgroup.path not in self._namespaces:
+                self._notice(cgroup.path, cgroup.inode)
+
+    def _executed(self, pid: int) -> None:
+        """Some process became another program: perhaps the first one of a container."""
+        namespace = self._machine.proc.namespace(pid, "mnt")
+        if namespace in (None, self._own_namespace):
+            return
+        with contextlib.suppress(LookupError, OSError, CgroupGone, OutOfSight):
+            container = self._machine.of_process(pid)
+            if container is not None and self._is_new(container, str(namespace)):
+                self._attempt(container)
+
+    def _is_new(self, container: Container, namespace: str) -> bool:
+        """Whether a namespace is to be looked at: the first of each container, until it is attached."""
+        attached = self._namespaces.get(container.path)
+        return attached is None or (attached == namespace and self._machine.is_init(container.pid))
+
+    def _notice(self, path: str, inode: int) -> None:
+        known = self._young.get(path)
+        if known is None or known.inode != inode:
+            now = self._clock()
+            self._young[path] = Young(inode, now + _YOUNG_SECONDS, now)
+
+    def _patience(self) -> float:
+        """Seconds until something is to be looked at without an event."""
+        if not self._young:
+            return _CALM_SECONDS
+        soonest = min(young.next_look for young in self._young.values())
+        return min(max(soonest - self._clock(), 0), _CALM_SECONDS)
+
+    # -------------------------------------------------------------------------------------------- attaching
+
+    def _look_at_young(self) -> None:
+        now = self._clock()
+        for path, young in list(self._young.items()):
+            if now > young.until:
+                del self._young[path]
+            elif now >= young.next_look:
+                young.next_look = now + (_LOOK_SECONDS if self._events is None else _CALM_SECONDS / 2)
+                with contextlib.suppress(Failure, CgroupGone, OutOfSight):
+                    self._attempt(self._machine.at(path))
+
+    def _attempt(self, container: Container) -> None:
+        """Attach a container if it is wanted and ready; when it is not ready, it will be looked at again."""
+        young = self._young.get(container.path)
+        if not self._rules.wants(container.identity):
+            if not (self._rules.need_names and container.identity.name is None):  # the name may come a moment later
+                self._young.pop(container.path, None)
+            return
+        try:
+            if not self._is_ready(container):
+                return
+            outcome = attach(self._instance, container.pid, container.key, self._nesting)
+        except Failure as failure:
+            outcome = Outcome(problem=str(failure))
+        except OSError:
+            return  # it ended while we looked
+        self._take_note(container, outcome, young)
+
+    def _is_ready(self, container: Container) -> bool:
+        pid = container.pid
+        lines = mountinfo.of_process(pid)
+        places = sources.places_of(self._instance)
+        if readiness.is_attached(lines, places.source, places.devices):
+            self._settle(container)  # by a hook, or by us before
+            return False
+        return readiness.has_own_root(pid) and readiness.runs_its_program(pid) and readiness.has_proc(lines)
+
+    def _take_note(self, container: Container, outcome: Outcome, young: Young | None) -> None:
+        if outcome.ok:
+            self._settle(container)
+            self.report.put(Entry.of(container, outcome))
+            log.info("attached %s: %s", container.title, outcome.sentence())
+        elif not outcome.gone:
+            young = young or self._young.setdefault(container.path, Young(0, self._clock() + _YOUNG_SECONDS, 0))
+            if young.attempts < len(_RETRY_SECONDS):
+                young.next_look = self._clock() + _RETRY_SECONDS[young.attempts]
+                young.attempts += 1
+                return
+            self._settle(container)
+            self.report.put(Entry.of(container, outcome))
+            log.warning("cannot attach %s: %s", container.title, outcome.sentence())
+
+    def _settle(self, container: Container) -> None:
+        self._young.pop(container.path, None)
+        namespace = self._machine.proc.namespace(container.pid, "mnt")
+        if namespace is not None:
+            self._namespaces[container.path] = namespace
+
+    def _forget_gone(self) -> None:
+        alive = {cgroup.path for cgroup in self._machine.tree.containers().values()}
+        for path in self._namespaces.keys() - alive:
+            if not self._machine.exists(path):  # a container of a bare runtime may be at any path
+                del self._namespaces[path]
+                self.report.drop(path)
+
+
+def _subscribed() -> ExecEvents | None:
+    try:
+        return ExecEvents()
+    except OSError as error:
+        log.warning("no events of programs (%s): new containers are looked for instead", error.strerror)
+        return None
