@@ -43,8 +43,9 @@ def _growth(
     extent = sampled
     extent += to_begin if to_begin < average * _NEAR else average / 2
     extent += to_end if to_end < average * _NEAR else average / 2
-    growth *= extent / sampled
-    return growth / (end - begin) if per_second else growth
+    factor = extent / sampled
+    # In this order: the same digits as Prometheus'.
+    return growth * (factor / (end - begin) if per_second else factor)
 
 
 _EXTRAPOLATED: Final[dict[str, dict[str, bool]]] = {
