@@ -29,6 +29,7 @@ from procfs_fuse.filesystem import CachedFileSystem, Containers, Forgetful, Kept
 from procfs_fuse.identity import SlotTable
 from procfs_fuse.keeper.lives import Lives
 from procfs_fuse.layout import Layout
+from procfs_fuse.questions import Questions
 from procfs_fuse.selection import Selection
 from procfs_fuse.transport.kernel import Connection
 from procfs_fuse.transport.loop import Loop
@@ -75,7 +76,7 @@ class Service:
         self.containers_mountpoint = os.path.join(state_dir, "containers")
         self._state_dir = state_dir
         self._ttl_ns = ttl_ms * 1_000_000
-        chosen = (selection or Selection()).of({**VIEWS, **TREES})
+        chosen = self._chosen = (selection or Selection()).of({**VIEWS, **TREES})
         views = [view for path, view in VIEWS.items() if path in chosen]
         trees = [tree for path, tree in TREES.items() if path in chosen]
         self.source = Source()
@@ -156,6 +157,11 @@ class Service:
         self._host_reader.close()
         self._host_files.close()
         self._proc.close()
+
+    @property
+    def questions(self) -> Questions:
+        """For those who must agree with the files."""
+        return Questions(self._callers.container_of, self.contents, self._cached, self._chosen)
 
     def status(self) -> dict[str, Any]:
         """Counters and sizes, as JSON types."""

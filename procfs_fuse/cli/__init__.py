@@ -30,6 +30,8 @@ COMMANDS: Final = {
     "oci-hook": "bind the files into a container that an OCI runtime makes",
     "oci-runtime": "an OCI runtime in front of runc or crun that adds the hook",
     "lxc-hook": "bind the files into a container that LXC makes",
+    "seccomp-agent": "answer sysinfo(2) of containers as their files do",
+    "seccomp-profile": "print a seccomp profile that sends sysinfo(2) to the agent",
     "run": "run a command in a container of its own that sees its limits",
 }
 
@@ -75,7 +77,7 @@ def whole_parser() -> argparse.ArgumentParser:
 
 
 def _top_level(words: list[str]) -> None:
-    listing = "".join(f"  {name:<11} {text}\n" for name, text in COMMANDS.items())
+    listing = "".join(f"  {name:<15} {text}\n" for name, text in COMMANDS.items())
     about = f"A /proc that tells containers the truth about themselves.\n\ncommands:\n{listing}"
     parser = Parser(prog=PROGRAM, usage=f"{PROGRAM} COMMAND [OPTION…]", description=about, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=_version())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from typing import Final
 
 from cgroup_model.control import Limits
 from cgscope.arguments import value
-from cgscope.errors import Failure, UsageError
+from cgscope.errors import Failure, UsageError, printable
 from cgscope.quantities import parse_size
 from procfs_fuse.cli._common import add_mount, add_state_dir, need_root
 from procfs_fuse.instances import Registry
@@ -53,6 +54,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=value(_hostname),
         help="its host name (default: its name; the host's without name and rootfs)",
     )
+    add(
+        "--no-sysinfo",
+        action="store_true",
+        help="let sysinfo(2), which busybox's free asks, show the machine's values",
+    )
+    add(
+        "--affinity",
+        action="store_true",
+        help="cut CPU affinity masks to the CPUs shown; see docs/seccomp.md",
+    )
+    add("--verbose", "-v", action="store_true", help="say what works less well than it might")
     add_mount(parser)
     add_state_dir(parser)
     add("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="what to run, with its arguments")
@@ -80,8 +92,15 @@ def run(arguments: argparse.Namespace) -> int:
         environment=_environment(arguments.env),
         hostname=arguments.hostname,
         mountpoint=arguments.mount,
+        sysinfo=not arguments.no_sysinfo,
+        affinity=arguments.affinity,
+        note=_say if arguments.verbose else lambda _text: None,
     )
     return launcher.run(request, Registry(arguments.state_dir))
+
+
+def _say(text: str) -> None:
+    print(f"procfs-fuse run: {printable(text)}", file=sys.stderr)
 
 
 def _memory(text: str) -> int:

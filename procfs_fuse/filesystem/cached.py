@@ -14,9 +14,11 @@ from procfs_fuse.contents import Contents
 from procfs_fuse.filesystem.base import INDEX_MASK, STATIC_VALID_NS, FileSystemBase
 from procfs_fuse.filesystem.containers import Containers
 from procfs_fuse.filesystem.kept import Forgetful, Kept
-from procfs_fuse.layout import INDEX_BITS, Item, Layout
+from procfs_fuse.layout import INDEX_BITS, Item, Layout, index_of
 from procfs_fuse.transport import ROOT_NODE, Attr, Entry
 from procfs_fuse.views import View
+
+_WHOLE = 1 << 30  # bytes: more than any file has
 
 
 @dataclass(slots=True)
@@ -47,7 +49,8 @@ class CachedFileSystem(FileSystemBase):
         kept: Kept | None = None,
     ) -> None:
         super().__init__(layout, containers, contents)
-        self._ttl_ns = ttl_ns
+        self.ttl_ns = ttl_ns
+        """How long a file stays as it is."""
         self._links_to = open_mountpoint.rstrip("/")
         self._generations: dict[int, _Generation] = {}
         self._announced: tuple[int, View] | None = None
@@ -77,7 +80,8 @@ class CachedFileSystem(FileSystemBase):
             length = len(self.readlink(node))
             return Attr(node, stat.S_IFLNK | 0o777, length, self._started_ns, STATIC_VALID_NS, STATIC_VALID_NS)
         generation = self._announce(node, item.view)
-        return Attr(node, item.mode, generation.length, generation.mtime_ns, self._ttl_ns, STATIC_VALID_NS)
+        valid_ns = max(0, generation.until_ns - time.monotonic_ns())  # it may have been made for somebody else
+        return Attr(node, item.mode, generation.length, generation.mtime_ns, valid_ns, STATIC_VALID_NS)
 
     def readlink(self, node: int) -> bytes:
         """The same file on the open file system."""
@@ -129,6 +133,12 @@ class CachedFileSystem(FileSystemBase):
     def release(self, node: int, fh: int) -> None:
         """Never called."""
 
+    def shown(self, cgroup: Cgroup, view: View) -> bytes:
+        """What readers of this file are given at this moment, for whoever must agree with them. Raises OSError."""
+        node = self._containers.slots.slot_of(cgroup) << INDEX_BITS | index_of(view.PATH)
+        self._announce(node, view)
+        return self.read(node, 0, 0, _WHOLE, 0)
+
     def keep_only(self, alive_slots: set[int]) -> None:
         """Forget the content of containers that are gone."""
         for node in [node for node in self._generations if node >> INDEX_BITS not in alive_slots]:
@@ -151,11 +161,11 @@ class CachedFileSystem(FileSystemBase):
         mtime_ns = max(time.time_ns(), 0 if old is None else old.mtime_ns + 1)
         if old is None or old.content is None or old.is_last:
             content = self._content(cgroup, view)
-            generation = _Generation(len(content), mtime_ns, now + self._ttl_ns, content)
+            generation = _Generation(len(content), mtime_ns, now + self.ttl_ns, content)
             if old is None or old.length != len(content):
                 self._kept.put(node, content)
         else:
-            generation = _Generation(old.length, mtime_ns, now + self._ttl_ns, None, old.content)
+            generation = _Generation(old.length, mtime_ns, now + self.ttl_ns, None, old.content)
             self._announced = (node, view)
         self._generations[node] = generation
         return generation

@@ -142,7 +142,11 @@ class _Worker:
 
     def _open_control(self) -> None:
         listener = socket.socket(fileno=os.dup(self._estate.holdings.listener))
-        operations = {"status": lambda _: self._service.status(), "passthrough": self._passthrough}
+        operations = {
+            "status": lambda _: self._service.status(),
+            "passthrough": self._passthrough,
+            "shown": self._service.questions.answer,
+        }
         Server(listener, self._service.loop, operations)
 
     def _passthrough(self, request: Mapping[str, Any]) -> dict[str, Any]:

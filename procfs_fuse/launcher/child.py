@@ -21,9 +21,13 @@ from procfs_fuse.descriptors import close_all_at_exec
 from procfs_fuse.launcher import accounts, cgroup_view, rootfs
 from procfs_fuse.launcher.accounts import Account
 from procfs_fuse.launcher.container import Container
+from procfs_fuse.seccomp.filter import NotPossible, install
 
-PREPARED: Final = b"prepared\n"
-"""Sent when everything but the cgroup is ready; the answer is one byte, given when the cgroup has been joined."""
+PREPARED: Final = "prepared"
+"""Key of the message that everything but the cgroup is ready; the answer is one byte, given when that has been joined.
+
+With it comes the listener of the filter for system calls. The value is why there is none, or nothing.
+"""
 
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
@@ -65,7 +69,7 @@ def _become(container: Container, channel: socket.socket, mask: Collection[signa
     account = accounts.resolve(container.user, foreign_root=bool(container.rootfs)) if container.user else None
     environment = _environment(container, account)
     program = _find(container.command[0], environment.get("PATH", _DEFAULT_PATH))
-    channel.sendall(PREPARED)
+    _report_prepared(channel, container.answered)
     if not channel.recv(1):
         os._exit(1)
     # Only now: a cgroup namespace is rooted in the cgroup that its first process is in (cgroup_namespaces(7)).
@@ -75,6 +79,18 @@ def _become(container: Container, channel: socket.socket, mask: Collection[signa
         syscalls.set_parent_death_signal(signal.SIGKILL)  # the change of user made the kernel forget it
     _restore_signals(mask)
     _execute(program, container.command, environment)
+
+
+def _report_prepared(channel: socket.socket, answered: Collection[str]) -> None:
+    listeners, reason = [], ""
+    if answered:
+        try:
+            listeners = [install(answered)]
+        except NotPossible as error:
+            reason = str(error)
+    socket.send_fds(channel, [json.dumps({PREPARED: reason}).encode() + b"\n"], listeners)
+    for listener in listeners:
+        os.close(listener)
 
 
 def _use_host_root(container: Container) -> None:

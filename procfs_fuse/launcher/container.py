@@ -26,6 +26,7 @@ class Container:
     user: str | None = None
     environment: Mapping[str, str] = field(default_factory=dict)  # beside what rootfs and user imply
     hostname: str | None = None
+    answered: tuple[str, ...] = ()  # system calls that the agent is to answer
 
     @property
     def cgroup(self) -> str:

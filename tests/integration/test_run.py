@@ -419,7 +419,7 @@ def test_stop_key_stops_the_container_and_fg_continues_it(mounted: CommandLine) 
     sleeper = int(Path(cgroups_of(NAME)[0], "cgroup.procs").read_text())
     shell.send(b"\x1a")
     shell.expect(rb"Stopped")
-    assert state_of(sleeper) == "T"
+    assert eventually(lambda: state_of(sleeper) == "T"), "a process that runs at that moment stops a little later"
     shell.send(b"fg\n")
     assert eventually(lambda: state_of(sleeper) == "S" and shell.foreground() == "sleep")
     shell.send(b"\x03")

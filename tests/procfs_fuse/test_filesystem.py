@@ -7,6 +7,7 @@ import os
 import stat
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -302,9 +303,22 @@ def test_one_generation_per_ttl() -> None:
     world = World(ttl_ns=3600 * 10**9)
     node = world.node(f"{ONE}/proc/meminfo", world.cached)
     first = world.cached.getattr(node, 3)
-    assert world.cached.getattr(node, 3) == first
+    again = world.cached.getattr(node, 3)
+    assert replace(again, attr_valid_ns=first.attr_valid_ns) == first
+    assert again.attr_valid_ns <= first.attr_valid_ns, "no longer than the content stays"
     assert first.size == 90
     assert world.cached.read(node, 0, 0, 4096, 3) == b"00000001\n" * 10
+    assert world.collector.taken == 1
+
+
+def test_shown_is_what_readers_are_given() -> None:
+    """Who must agree with the readers of a cached file is told the generation that these have, and they its."""
+    world = World(ttl_ns=3600 * 10**9)
+    shown = world.cached.shown(world.containers.find(ONE), CACHED)
+    node = world.node(f"{ONE}/proc/meminfo", world.cached)
+    assert world.cached.getattr(node, 3).size == len(shown)
+    assert world.cached.read(node, 0, 0, 4096, 3) == shown
+    assert world.cached.shown(world.containers.find(ONE), CACHED) == shown
     assert world.collector.taken == 1
 
 

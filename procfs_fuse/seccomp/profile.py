@@ -1,0 +1,61 @@
+"""The part of an OCI seccomp profile that sends our calls to the agent, alone or merged into a profile.
+
+Source: config-linux.md of the OCI runtime specification, "Seccomp"; engines (Docker, Podman, containers-common) have
+the same format, but for ``archMap`` in place of ``architectures``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Collection
+from typing import Any, Final
+
+from procfs_fuse.seccomp.abi import Abi
+
+NOTIFY: Final = "SCMP_ACT_NOTIFY"
+
+
+class NotAProfile(ValueError):
+    """What is to be merged into is no seccomp profile; the message says why."""
+
+
+def profile(calls: Collection[str], interfaces: Collection[Abi], socket_path: str, metadata: str) -> dict[str, Any]:
+    """A profile that allows everything else."""
+    return {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "architectures": [interface.oci_name for interface in interfaces],
+        **_listener(socket_path, metadata),
+        "syscalls": [_rule(calls)],
+    }
+
+
+def merged(base: object, calls: Collection[str], socket_path: str, metadata: str) -> dict[str, Any]:
+    """``base`` with our calls taken out of its rules and put into one of their own. Raises `NotAProfile`."""
+    if not isinstance(base, dict) or not isinstance(base.get("defaultAction"), str):
+        raise NotAProfile("it has no defaultAction")
+    rules = base.get("syscalls") or []
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        raise NotAProfile("its syscalls are no list of rules")
+    if any(rule.get("action") == NOTIFY for rule in rules) and base.get("listenerPath") != socket_path:
+        raise NotAProfile("it sends calls to another agent already, and the kernel allows only one")
+    kept = [rule for rule in (_without(rule, calls) for rule in rules) if rule is not None]
+    return {**copy.deepcopy(base), **_listener(socket_path, metadata), "syscalls": [*kept, _rule(calls)]}
+
+
+def _listener(socket_path: str, metadata: str) -> dict[str, str]:
+    return {"listenerPath": socket_path, **({"listenerMetadata": metadata} if metadata else {})}
+
+
+def _rule(calls: Collection[str]) -> dict[str, Any]:
+    return {"names": list(calls), "action": NOTIFY}
+
+
+def _without(rule: dict[str, Any], calls: Collection[str]) -> dict[str, Any] | None:
+    """A rule without these calls; None if it was about nothing else."""
+    names = rule.get("names")
+    if names is None and "name" in rule:  # Docker's old format
+        return None if rule["name"] in calls else rule
+    if not isinstance(names, list):
+        raise NotAProfile("a rule of it has no names")
+    left = [name for name in names if name not in calls]
+    return {**rule, "names": left} if left else None
