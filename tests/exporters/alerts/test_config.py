@@ -66,7 +66,8 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     assert found.runbooks == "https://wiki.example/runbooks/"
     assert found.needed_labels == ("owner", "com.example/team")
     # Raised by 5 points less: cleared by 5 points less, too.
-    assert rules["ContainerMemoryNearLimit"].levels == {"warning": Level(0.85, pytest.approx(0.75), 300.0)}
+    (level,) = rules["ContainerMemoryNearLimit"].levels.values()
+    assert (level.raise_at, level.clear_at, level.for_seconds) == (0.85, pytest.approx(0.75), 300.0)
     assert "ContainerEmpty" not in rules
     assert rules["QueueOfThreads"].levels == {"info": Level(10, 10)}
     assert found.overrides[0].rules["ContainerCpuThrottled"] is None

@@ -90,7 +90,7 @@ def test_a_container_that_is_gone_still_has_an_owner() -> None:
 
 
 def test_another_engine_goes_on_where_one_stopped() -> None:
-    """After a reload what fires goes on firing, between its two levels and since when it did; what is gone is resolved."""
+    """After a reload what fires goes on, between its levels too and since when it did; what is gone is resolved."""
     other = Rule("Other", "test", "container_threads", "", "", levels={"info": Level(0, 0)})
     old = Engine([THREADS, other])
     old.evaluate(10.0, sample(150, id="/1"))
