@@ -167,7 +167,7 @@ def _container_id(path: str) -> str | None:
 
 def _budget() -> int:
     """Keep more control files than other tools do, as far as this process may."""
-    wanted = _MOST_DESCRIPTORS + 2 * RESERVED_DESCRIPTORS + 2 * MOST_REGISTERED
+    wanted = _MOST_DESCRIPTORS + 2 * RESERVED_DESCRIPTORS + MOST_REGISTERED
     if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < wanted:
         with contextlib.suppress(ValueError, OSError):  # takes CAP_SYS_RESOURCE
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))

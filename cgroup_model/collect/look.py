@@ -8,7 +8,7 @@ from functools import partial
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from cgroup_model.collect.problems import Problems
-from cgroup_model.dialects import Dialect, Dirs, Quota, dialect_for
+from cgroup_model.dialects import Dialect, Dirs, IoSources, Quota, dialect_for
 from cgroup_model.effective import ROOT_MEMORY, ROOT_QUOTA, as_level, memory_bounds, minimum, shown_cpus
 from cgroup_model.hierarchy import Cgroup, Layout, Level
 from cgroup_model.mounts import Hierarchy, Mounts
@@ -34,6 +34,7 @@ from cgroup_model.source import CgroupGone, Missing, Source
 
 _ROOT: Final = "/"
 _UNREAD: Final = object()
+_IO_SOURCES: Final = ("io", "")  # where a level cache has them
 
 _SERVED_BY: Final = {
     "memory": ("memory",),
@@ -64,6 +65,7 @@ class Kit:
     served: frozenset[str]  # parts for which a hierarchy is mounted at all; others are no problem, only unknown
     policy: Policy
     problems: Problems
+    io_top: str | None  # the topmost directory of the io controller
     tells_unseen: bool  # v1 alone knows the limit of ancestors that no mount shows, and only in a costly file
 
     @classmethod
@@ -72,7 +74,8 @@ class Kit:
         served = {part: found for part in _SERVED_BY if (found := _hierarchy_of(part, mounts)) is not None}
         dialects = {part: dialect_for(served.get(part, mounts.primary)) for part in _SERVED_BY}
         tells_unseen = "memory" in served and served["memory"].version == 1
-        return cls(source, dialects, frozenset(served), policy, problems, tells_unseen)
+        io_top = served["io"].mountpoint if "io" in served else None
+        return cls(source, dialects, frozenset(served), policy, problems, io_top, tells_unseen)
 
 
 @dataclass(slots=True)
@@ -118,7 +121,16 @@ class Look:
 
     def cpu(self, *, detail: bool, per_cpu: bool) -> Cpu | None:
         """Read CPU time; in detail also quota, weight and throttling; with ``per_cpu`` also of each CPU."""
-        return self._own("cpu", self.kit.dialects["cpu"].read_cpu, detail=detail, per_cpu=per_cpu)
+        read = self.kit.dialects["cpu"].read_cpu
+        return self._own("cpu", read, detail=detail, per_cpu=per_cpu, may_wait=not detail or self._is_bound_above())
+
+    def _is_bound_above(self) -> bool:
+        """Tell whether an ancestor has a quota of CPU time, or may have one out of sight."""
+        levels = self.layout.levels.get("cpu", ())
+        if not levels or "cpu" not in self.layout.whole:
+            return True
+        quotas = self._levels("cpu", self.kit.dialects["cpu"].read_quota, levels[1:])
+        return any(quota.quota_usec is not UNLIMITED for _path, quota in quotas)
 
     def cpuset(self) -> Cpuset | None:
         """Read CPUs and memory nodes."""
@@ -126,7 +138,14 @@ class Look:
 
     def io(self) -> Io | None:
         """Read counters and limits of block devices."""
-        return self._own("io", self.kit.dialects["io"].read_io)
+        sources = self.levels.get(_IO_SOURCES, _UNREAD)
+        if sources is _UNREAD:
+            dialect = self.kit.dialects["io"]
+            sources = (
+                self.attempt("io", dialect.io_sources, self.kit.source, self.kit.io_top) if self.kit.io_top else None
+            )
+            self.levels[_IO_SOURCES] = sources
+        return None if sources is None else self._own("io", self.kit.dialects["io"].read_io, cast("IoSources", sources))
 
     def pressure(self) -> Pressure | None:
         """Read pressure stall information."""
@@ -198,20 +217,24 @@ class Look:
 
         ``own`` is what is known of the innermost already, ``root`` what holds at the root if it is in sight.
         """
-        rows: list[tuple[str, Part]] = []
-        for level in self.layout.levels.get(controller, ()):
-            if own is not None:
-                found: object = own
-                own = None
-            else:
-                found = self.levels.get(level.key, _UNREAD)
-                if found is _UNREAD:
-                    found = self._level(controller, read, level)
-            self.levels[level.key] = found
-            if found is not None:
-                rows.append((level.path, cast("Part", found)))
+        levels = self.layout.levels.get(controller, ())
+        if own is not None and levels:
+            self.levels[levels[0].key] = own
+        rows = self._levels(controller, read, levels)
         if root is not None and controller in self.layout.whole:
             rows.append((_ROOT, root))
+        return rows
+
+    def _levels(
+        self, controller: str, read: Callable[[Source, Dirs], Part], levels: tuple[Level, ...]
+    ) -> list[tuple[str, Part]]:
+        rows: list[tuple[str, Part]] = []
+        for level in levels:
+            found = self.levels.get(level.key, _UNREAD)
+            if found is _UNREAD:
+                found = self.levels[level.key] = self._level(controller, read, level)
+            if found is not None:
+                rows.append((level.path, cast("Part", found)))
         return rows
 
     def _level(self, controller: str, read: Callable[[Source, Dirs], Part], level: Level) -> Part | None:

@@ -14,14 +14,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from cgroup_model.dialects import v1, v2
-from cgroup_model.dialects.records import Dirs, MemoryLevel, OomKills, Quota
+from cgroup_model.dialects.records import Dirs, IoSources, MemoryLevel, OomKills, Quota
 from cgroup_model.snapshot import Core, Cpu, Cpuset, Hugetlb, Io, Limit, Memory, Pids, Pressure, UnlimitedType
 from cgroup_model.source import Source
 
 if TYPE_CHECKING:
     from cgroup_model.mounts import Hierarchy
 
-__all__ = ["Dialect", "Dirs", "MemoryLevel", "OomKills", "Quota", "dialect_for"]
+__all__ = ["Dialect", "Dirs", "IoSources", "MemoryLevel", "OomKills", "Quota", "dialect_for"]
 
 
 class Dialect(Protocol):
@@ -44,8 +44,13 @@ class Dialect(Protocol):
     def read_slabinfo(self, source: Source, dirs: Dirs) -> bytes | None:
         """Read the cgroup's own ``slabinfo``; None where the kernel keeps none (v2, v1 since Linux 5.9)."""
 
-    def read_cpu(self, source: Source, dirs: Dirs, *, detail: bool = True, per_cpu: bool = True) -> Cpu:
-        """Read all of cpu (and cpuacct); without ``per_cpu`` not the time of each CPU (v1)."""
+    def read_cpu(
+        self, source: Source, dirs: Dirs, *, detail: bool = True, per_cpu: bool = True, may_wait: bool = True
+    ) -> Cpu:
+        """Read all of cpu (and cpuacct); without ``per_cpu`` not the time of each CPU (v1).
+
+        ``may_wait`` False: no ancestor has a quota, so that waiting times stand still unless the cgroup has one.
+        """
 
     def read_quota(self, source: Source, dirs: Dirs) -> Quota:
         """Read the CFS quota of one level; the period only where there is a quota."""
@@ -62,8 +67,11 @@ class Dialect(Protocol):
     def read_cpuset(self, source: Source, dirs: Dirs, *, detail: bool = True) -> Cpuset:
         """Read CPUs and memory nodes; without ``detail`` only the CPUs that are in effect."""
 
-    def read_io(self, source: Source, dirs: Dirs) -> Io:
-        """Read counters and limits of block devices."""
+    def io_sources(self, source: Source, top: str) -> IoSources:
+        """Tell by the topmost directory which of several files count anything on this machine (v1)."""
+
+    def read_io(self, source: Source, dirs: Dirs, sources: IoSources = ...) -> Io:
+        """Read counters and limits of block devices, from all files or from those that `io_sources` told."""
 
     def read_pids(self, source: Source, dirs: Dirs) -> Pids:
         """Read the pids controller; the ``effective_`` fields stay None."""
@@ -86,11 +94,8 @@ class Dialect(Protocol):
     def read_oom_kills(self, source: Source, directory: str) -> OomKills:
         """Count the victims of the OOM killer in one directory of the memory controller."""
 
-    def parse_oom_kills(self, data: bytes) -> OomKills:
-        """Parse what the descriptor of `register_oom` reads."""
-
-    def register_oom(self, source: Source, directory: str, eventfd: int) -> int | None:
-        """Have an eventfd signalled (v1); gives a descriptor of the counter, the caller's. None: not this dialect."""
+    def register_oom(self, source: Source, directory: str, eventfd: int) -> None:
+        """Have an eventfd signalled at each kill and at the removal (v1; v2 does nothing, see `oom_event_file`)."""
 
     def oom_event_file(self, directory: str) -> str | None:
         """Name the file that the kernel modifies at each kill (v2). None: not this dialect."""

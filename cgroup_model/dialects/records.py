@@ -11,6 +11,9 @@ from cgroup_model.snapshot import UNLIMITED, Limit
 Dirs = Mapping[str, str]
 """Canonical controller name to the directory of one cgroup in the hierarchy that serves it."""
 
+IoSources = tuple[tuple[str, str], ...]
+"""Pairs of files that count bytes and operations, in the order in which they are believed; v1 has several."""
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryLevel:

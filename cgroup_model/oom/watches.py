@@ -21,8 +21,7 @@ from cgroup_model.mounts import Hierarchy
 from cgroup_model.parse import ParseError
 from cgroup_model.source import CgroupGone, Missing, Source
 
-MOST_REGISTERED: Final = 4096  # cgroups; on v1 each takes two descriptors
-_COUNTER_BYTES: Final = 256
+MOST_REGISTERED: Final = 4096  # cgroups; on v1 each takes a descriptor
 _MOST_EVENTS: Final = 256  # descriptors that one look at the epoll instance tells
 
 log = logging.getLogger(__name__)
@@ -36,7 +35,6 @@ class Watch:
     directory: str
     inode: int
     eventfd: int = -1
-    counter: int = -1
     directory_watch: int = -1
     file_watch: int = -1
     signals: int = 0
@@ -127,14 +125,12 @@ class Watches:
     def read(self, watch: Watch) -> OomKills | None:
         """Read a cgroup's counters; None where there are none, or no sensible ones. Raises `CgroupGone`."""
         try:
-            if watch.counter >= 0:
-                return self._dialect.parse_oom_kills(os.pread(watch.counter, _COUNTER_BYTES, 0))
             kills = self._dialect.read_oom_kills(self._source, watch.directory)
             if os.lstat(watch.directory).st_ino != watch.inode:  # a successor's
                 raise CgroupGone(watch.directory)
         except (Missing, ParseError, PermissionError):
             return None
-        except OSError as error:  # ENODEV: the file of a removed cgroup
+        except OSError as error:
             raise CgroupGone(watch.directory) from error
         return kills
 
@@ -154,11 +150,10 @@ class Watches:
         if watch.eventfd >= 0:
             self._by_eventfd.pop(watch.eventfd, None)
             os.close(watch.eventfd)  # takes it out of the epoll instance, too
-            os.close(watch.counter)
         if watch.file_watch >= 0:
             self._by_file.pop(watch.file_watch, None)
         self._registered -= watch.registered
-        watch.eventfd = watch.counter = watch.file_watch = -1
+        watch.eventfd = watch.file_watch = -1
 
     def close(self) -> None:
         """Stop watching."""
@@ -221,14 +216,11 @@ class Watches:
             return
         eventfd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
-            counter = self._dialect.register_oom(self._source, watch.directory, eventfd)
+            self._dialect.register_oom(self._source, watch.directory, eventfd)
         except BaseException:
             os.close(eventfd)
             raise
-        if counter is None:
-            os.close(eventfd)
-            return
-        watch.eventfd, watch.counter = eventfd, counter
+        watch.eventfd = eventfd
         self._by_eventfd[eventfd] = watch
         self._epoll.register(eventfd, select.EPOLLIN)
 

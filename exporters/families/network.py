@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cgroup_model.rates import Interface
+from cgroup_model.snapshot import Need
 from exporters.metric import Column, Family, Group, LabelValues, counter, gauge
 from exporters.readers.network import Sockets
 from exporters.subject import Subject
@@ -14,14 +15,22 @@ _LABELS = ("interface",)
 
 def _interfaces(subject: Subject) -> Iterable[tuple[LabelValues, Interface]]:
     network = subject.world.network
-    if network is None:
+    if network is None or _is_empty(subject):
         return ()
     return [((one.name,), one) for one in network.interfaces(subject.cgroup, subject.identity)]
 
 
 def _sockets(subject: Subject) -> Sockets | None:
     network = subject.world.network
-    return network.sockets(subject.cgroup, subject.identity) if network is not None else None
+    if network is None or _is_empty(subject):
+        return None
+    return network.sockets(subject.cgroup, subject.identity)
+
+
+def _is_empty(subject: Subject) -> bool:
+    """Tell whether there is nobody whose network it could be; looking for processes costs more than asking."""
+    pids = subject.snapshot.pids
+    return pids is not None and pids.current == 0 and not subject.is_root
 
 
 def _both(name: str, text: str, field: str) -> tuple[Column, ...]:
@@ -49,6 +58,7 @@ FAMILIES = (
                 origin="/proc/PID/net/dev",
             ),
         ),
+        needs=Need.PIDS,
     ),
     Family(
         "sockets",
@@ -70,6 +80,7 @@ FAMILIES = (
                 origin="/proc/PID/net/sockstat, /proc/PID/net/stat/nf_conntrack",
             ),
         ),
+        needs=Need.PIDS,
         default=False,
         why_off="two more files per network namespace",
     ),

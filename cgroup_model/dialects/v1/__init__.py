@@ -17,7 +17,7 @@ from cgroup_model.dialects.v1.core import (
 from cgroup_model.dialects.v1.cpu import read_cpu, read_quota, write_quota
 from cgroup_model.dialects.v1.cpuset import read_cpuset, write_cpuset
 from cgroup_model.dialects.v1.hugetlb import read_hugetlb
-from cgroup_model.dialects.v1.io import read_io
+from cgroup_model.dialects.v1.io import io_sources, read_io
 from cgroup_model.dialects.v1.memory import (
     read_memory,
     read_memory_level,
@@ -26,13 +26,13 @@ from cgroup_model.dialects.v1.memory import (
     write_memory_max,
     write_swap_max,
 )
-from cgroup_model.dialects.v1.oom import oom_event_file, parse_oom_kills, read_oom_kills, register_oom
+from cgroup_model.dialects.v1.oom import oom_event_file, read_oom_kills, register_oom
 from cgroup_model.dialects.v1.survey import read_cpu_usage, read_memory_current
 
 __all__ = [
+    "io_sources",
     "oom_event_file",
     "open_pressure",
-    "parse_oom_kills",
     "read_controllers",
     "read_core",
     "read_cpu",

@@ -44,12 +44,19 @@ _SETTINGS = (
     "cpu.uclamp.min",
     "cpu.uclamp.max",
 )
+_QUOTA = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
 _STATISTICS = ("cpu.stat",)
 _LOCAL_STATISTICS = ("cpu.stat.local",)
 
 
 def read_cpu(
-    source: Source, dirs: Dirs, user_hz: int | None = None, *, detail: bool = True, per_cpu: bool = True
+    source: Source,
+    dirs: Dirs,
+    user_hz: int | None = None,
+    *,
+    detail: bool = True,
+    per_cpu: bool = True,
+    may_wait: bool = True,
 ) -> Cpu:
     """Read usage from cpuacct, quota and throttling from cpu; either may be missing, but not both."""
     if "cpu" not in dirs and "cpuacct" not in dirs:
@@ -59,16 +66,19 @@ def read_cpu(
         cpu = _accounted(source, dirs["cpuacct"], user_hz or _user_hz(), detail=detail, per_cpu=per_cpu)
         if not detail:
             return cpu
-    return _scheduled(source, dirs["cpu"], cpu) if "cpu" in dirs else cpu
+    return _scheduled(source, dirs["cpu"], cpu, may_wait=may_wait) if "cpu" in dirs else cpu
 
 
 def read_quota(source: Source, dirs: Dirs) -> Quota:
     """Read the CFS quota of one level; its period only where there is a quota."""
     directory = directory_of(dirs, "cpu")
-    data = source.read(directory, "cpu.cfs_quota_us")
-    if data == _NO_QUOTA_TEXT or (quota := signed(data)) < 0:
+    return source.settings(directory, _QUOTA, _quota)
+
+
+def _quota(quota: bytes | None, period: bytes | None) -> Quota:
+    if quota == _NO_QUOTA_TEXT or (usec := signed(needed(quota, _QUOTA[0]))) < 0:
         return NO_QUOTA
-    return Quota(quota, integer(source.read(directory, "cpu.cfs_period_us")))
+    return Quota(usec, integer(needed(period, _QUOTA[1])))
 
 
 def write_quota(source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, period_usec: int) -> None:
@@ -120,13 +130,13 @@ def _per_cpu(source: Source, directory: str, cpu: Cpu) -> PerCpu | None:
     return None if whole is None else _divided(whole, cpu.user_usec, cpu.system_usec)
 
 
-def _scheduled(source: Source, directory: str, accounted: Cpu) -> Cpu:
+def _scheduled(source: Source, directory: str, accounted: Cpu, *, may_wait: bool) -> Cpu:
     """Add what the cpu controller knows; a kernel without CFS bandwidth control has shares only."""
     settings = source.settings(directory, _SETTINGS, _settings)
-    # Without a quota the statistics stand still, until somebody writes one.
-    read = source.settings if settings.quota_usec is UNLIMITED else source.record
-    throttling = read(directory, _STATISTICS, _bandwidth)
-    local = source.record(directory, _LOCAL_STATISTICS, _local)
+    # Without a quota the statistics stand still, until somebody writes one: here, or of waiting in an ancestor.
+    free = settings.quota_usec is UNLIMITED
+    throttling = (source.settings if free else source.record)(directory, _STATISTICS, _bandwidth)
+    local = (source.settings if free and not may_wait else source.record)(directory, _LOCAL_STATISTICS, _local)
     return Cpu(
         usage_usec=accounted.usage_usec,
         user_usec=accounted.user_usec,

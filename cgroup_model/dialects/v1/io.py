@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from cgroup_model.dialects.devices import Counters, Device, Limits, io_devices
 from cgroup_model.dialects.optional import directory_of, parsed
-from cgroup_model.dialects.records import Dirs
+from cgroup_model.dialects.records import Dirs, IoSources
 from cgroup_model.parse import ParseError, device, integer
 from cgroup_model.snapshot import Io
 from cgroup_model.source import Missing, Source
@@ -36,20 +36,31 @@ WEIGHTS = ("blkio.bfq.weight", "blkio.weight")
 NO_DEVICE = (b"", b"Total 0\n")  # alone in its file, as the sum of nothing
 
 
-def read_io(source: Source, dirs: Dirs) -> Io:
+def io_sources(source: Source, top: str) -> IoSources:
+    """Tell which of the files say anything, by those of the topmost cgroup: what is counted below is counted there."""
+    there = False
+    for pairs in (RECURSIVE, OWN):
+        counted = [(pair, source.read_all(top, pair[:1])[0]) for pair in pairs]
+        there = there or any(data is not None for _pair, data in counted)
+        if there:  # files that do not add up what is below say nothing more
+            in_use = tuple(pair for pair, data in counted if data is not None and data not in NO_DEVICE)
+            return in_use or pairs[:1] if pairs is RECURSIVE else pairs
+    raise Missing(RECURSIVE[0][0])
+
+
+def read_io(source: Source, dirs: Dirs, sources: IoSources = (*RECURSIVE, *OWN)) -> Io:
     """Read counters and limits of every device that has either, and BFQ's (before Linux 5.0 CFQ's) weight."""
     directory = directory_of(dirs, "io")
     limits, weight = source.settings(directory, (*LIMITS, *WEIGHTS), _settings)
     there = False
-    for pairs in (RECURSIVE, OWN):
-        for bytes_name, operations_name in pairs:
-            counted = source.read_all(directory, (bytes_name,))[0]
-            if counted is not None and counted not in NO_DEVICE:
-                return source.record(directory, (operations_name,), _io, counted, limits, weight)
-            there = there or counted is not None
-        if there:  # a device that did nothing at all has no line in any of them
-            return Io(io_devices({}, limits) if limits else (), weight)
-    raise Missing(RECURSIVE[0][0])
+    for bytes_name, operations_name in sources:
+        counted = source.read_all(directory, (bytes_name,))[0]
+        if counted is not None and counted not in NO_DEVICE:
+            return source.record(directory, (operations_name,), _io, counted, limits, weight)
+        there = there or counted is not None
+    if not there:
+        raise Missing(RECURSIVE[0][0])
+    return Io(io_devices({}, limits) if limits else (), weight)
 
 
 def _settings(*read: bytes | None) -> tuple[Limits, int | None]:

@@ -28,7 +28,14 @@ _STATS = (*_STAT, "cpu.stat.local")
 _SETTINGS = ("cpu.max", "cpu.max.burst", "cpu.weight", "cpu.idle", "cpu.uclamp.min", "cpu.uclamp.max")
 
 
-def read_cpu(source: Source, dirs: Dirs, *, detail: bool = True, per_cpu: bool = True) -> Cpu:  # noqa: ARG001
+def read_cpu(
+    source: Source,
+    dirs: Dirs,
+    *,
+    detail: bool = True,
+    per_cpu: bool = True,  # noqa: ARG001
+    may_wait: bool = True,  # noqa: ARG001
+) -> Cpu:
     """Read usage, and where the cpu controller is on also quota, weight and throttling; v2 does not count per CPU."""
     directory = dirs["cpu"] if "cpu" in dirs else directory_of(dirs, "")
     if not detail:

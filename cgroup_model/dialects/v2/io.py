@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from cgroup_model.dialects.devices import Limits, io_devices
 from cgroup_model.dialects.optional import directory_of, needed, parsed
-from cgroup_model.dialects.records import Dirs
+from cgroup_model.dialects.records import Dirs, IoSources
 from cgroup_model.parse import device_keyed, integer, limit, numbers
 from cgroup_model.snapshot import Io, UnlimitedType
 from cgroup_model.source import Source
@@ -22,7 +22,12 @@ _STAT = ("io.stat",)
 _SETTINGS = ("io.max", "io.weight", "io.bfq.weight")
 
 
-def read_io(source: Source, dirs: Dirs) -> Io:
+def io_sources(source: Source, top: str) -> IoSources:  # noqa: ARG001
+    """Return nothing: v2 has one file."""
+    return ()
+
+
+def read_io(source: Source, dirs: Dirs, sources: IoSources = ()) -> Io:  # noqa: ARG001
     """Read counters and limits of every device that has either, in the kernel's order; weight of BFQ or iocost."""
     directory = directory_of(dirs, "io")
     return source.record(directory, _STAT, _io, *source.settings(directory, _SETTINGS, _settings))

@@ -22,14 +22,8 @@ def read_oom_kills(source: Source, directory: str) -> OomKills:
     return OomKills(own, subtree)
 
 
-def parse_oom_kills(data: bytes) -> OomKills:
-    """Parse ``memory.events`` alone."""
-    return OomKills(None, number_of(flat_keyed(data), b"oom_kill"))
-
-
-def register_oom(source: Source, directory: str, eventfd: int) -> int | None:  # noqa: ARG001
-    """Return None: v2 has no eventfds; watch `oom_event_file`."""
-    return None
+def register_oom(source: Source, directory: str, eventfd: int) -> None:
+    """Do nothing: v2 has no eventfds; watch `oom_event_file`."""
 
 
 def oom_event_file(directory: str) -> str | None:
