@@ -39,19 +39,17 @@ class Lease:
 
     def tree(self, container: Container) -> str:
         """The directory that shows the container's files; waits for the file system to notice the container."""
-        keys = (container.id, escape_path(container.cgroup))
+        # By its cgroup: another engine's container may have the same id.
+        path = os.path.join(self.instance.containers, escape_path(container.cgroup))
         deadline = time.monotonic() + _APPEARANCE_SECONDS
-        while True:
-            for key in keys:
-                path = os.path.join(self.instance.containers, key)
-                if os.path.isdir(path):
-                    return path
+        while not os.path.isdir(path):
             if time.monotonic() > deadline:
                 raise Failure(
                     f"the file system at {self.instance.mountpoint} does not show container {container.id}",
                     "is it alive? see: procfs-fuse status",
                 )
             time.sleep(_PAUSE_SECONDS)
+        return path
 
     def release(self) -> None:
         """Stop using it; if it was ours to stop and nobody else uses it, return when it has ended."""

@@ -280,6 +280,15 @@ def test_show_takes_targets_as_people_write_them(command: CommandLine, container
     assert any(line.split()[1:] == ["65536", "kB"] for line in shown)
 
 
+def test_show_finds_files_of_folders(command: CommandLine, container: str) -> None:
+    """Those that this very container has: its first CPU, none beyond its limit; by whole and short path."""
+    for file in ("/sys/devices/system/cpu/cpu0/topology/core_id", "cpu/cpu0/topology/core_id"):
+        done = command("show", container, file)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "0\n", "")
+    one_line(command("show", container, "cpu/cpu4095/topology/core_id"), 1, "cpu4095", "such as")
+    one_line(command("show", container, "sys/devices/system/cpu/cpu0"), 1, "cpu0", "such as")
+
+
 def test_show_says_what_it_does_not_know(command: CommandLine, container: str) -> None:
     """Unknown files and targets get suggestions; a container that is gone is said to be gone."""
     one_line(command("show", container, "memifno"), 2, "meminfo")

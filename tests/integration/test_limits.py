@@ -168,13 +168,18 @@ def test_limits_outside_of_the_cgroup_namespace_bind(make: Make, mounts: Mounts,
     assert int(total.split()[1]) * 1024 == 64 * MIB
 
 
+WHOSE = pytest.mark.parametrize("whose", [None, TOP], ids=["own", "ancestor"])
+"""Whose limits are changed: the container's, or those of a cgroup above it."""
+
+
+@WHOSE
 @pytest.mark.parametrize("connection", ["open", "cached"])
-def test_changed_limits_show_at_the_next_look(make: Make, connection: str) -> None:
+def test_changed_limits_show_at_the_next_look(make: Make, connection: str, whose: str | None) -> None:
     """Lowered, raised and removed limits are what the next reading after the TTL says, also of an open descriptor."""
     box = make()
     with box.file("proc/meminfo", connection).open("rb", buffering=0) as kept:
         for limit in (64 * MIB, 128 * MIB, 96 * MIB, UNLIMITED):
-            box.limit(Limits(memory_bytes=limit))
+            box.limit(Limits(memory_bytes=limit), whose)
             after_ttl()
             expected = limit if isinstance(limit, int) else machine_total()
             assert box.total_bytes(connection) == expected
@@ -182,13 +187,14 @@ def test_changed_limits_show_at_the_next_look(make: Make, connection: str) -> No
             assert int(kept.read().split()[1]) * 1024 == expected
 
 
-def test_limits_change_while_a_file_is_read(make: Make) -> None:
+@WHOSE
+def test_limits_change_while_a_file_is_read(make: Make, whose: str | None) -> None:
     """What has been begun is read to its end as it was; the next reading from the start is new."""
     box = make()
-    box.limit(Limits(memory_bytes=64 * MIB))
+    box.limit(Limits(memory_bytes=64 * MIB), whose)
     with box.file("proc/meminfo").open("rb", buffering=0) as kept:
         before = kept.read(10)  # the name of the first value
-        box.limit(Limits(memory_bytes=128 * MIB))
+        box.limit(Limits(memory_bytes=128 * MIB), whose)
         before += b"".join(iter(lambda: kept.read(77), b""))
         kept.seek(0)
         after = b"".join(iter(lambda: kept.read(4096), b""))
