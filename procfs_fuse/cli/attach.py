@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "leave its /proc alone",
     )
     parser.add_argument("--strict", action="store_true", help="fail when any of the paths could not be mounted")
+    parser.add_argument("--kept-alive", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--watch", action="store_true", help="with --all: and every new one, while the files are served"
     )
@@ -94,18 +95,23 @@ def _watch(arguments: argparse.Namespace, instance: Instance) -> int:
     """Attach what comes until the instance ends."""
     from procfs_fuse.attach.attachment import Nesting  # noqa: PLC0415 - only where it is used
     from procfs_fuse.attach.watcher import Watcher  # noqa: PLC0415
+    from procfs_fuse.integrations import auto_attach  # noqa: PLC0415
 
     if not arguments.all:
         raise UsageError("--watch needs --all", "name no containers: say which with --include and --exclude")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     syscalls.set_process_name("procfs-attach")
     rules = Rules(arguments.engines, tuple(arguments.include), tuple(arguments.exclude))
-    watcher = Watcher(instance, rules, Nesting(arguments.nesting))
-    try:
-        watcher.run(lambda: instance.alive)
-    finally:
-        watcher.close()
-    return 0
+
+    def watch() -> int:
+        watcher = Watcher(instance, rules, Nesting(arguments.nesting))
+        try:
+            watcher.run(auto_attach.Liveness(instance))
+        finally:
+            watcher.close()
+        return 0
+
+    return auto_attach.keep_alive(instance, watch) if arguments.kept_alive else watch()
 
 
 def chosen(arguments: argparse.Namespace, machine: Machine) -> Iterator[Container]:

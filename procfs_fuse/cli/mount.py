@@ -16,6 +16,7 @@ from procfs_fuse.cli._common import add_policy, add_state_dir, need_root, policy
 from procfs_fuse.configuration import words_with_file
 from procfs_fuse.descriptors import close_all_but
 from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Registry, private_directory
+from procfs_fuse.integrations import auto_attach
 from procfs_fuse.selection import Selection, joined, patterns
 from procfs_fuse.settings import DEFAULT_REQUEST_SECONDS, Settings
 from procfs_fuse.transport import mounting
@@ -49,6 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--files", metavar="LIST", type=value(patterns), default=(), help="serve only these: proc/stat,proc/pressure/*"
     )
     parser.add_argument("--no-files", metavar="LIST", type=value(patterns), default=(), help="serve all but these")
+    parser.add_argument(
+        "--attach",
+        metavar="ENGINES",
+        type=value(_engines),
+        default=auto_attach.NONE,
+        help="attach new containers by themselves: all, none (default), or a list such as docker,podman",
+    )
+    for name, text in (("include", "only"), ("exclude", "all but")):
+        parser.add_argument(
+            f"--attach-{name}",
+            metavar="RULES",
+            type=value(_rules),
+            default=(),
+            help=f"with --attach: {text} these, such as name:web-*,label:tier=db,namespace:prod",
+        )
     parser.add_argument("--pidfile", metavar="FILE", help="write the server's process id there while it serves")
     parser.add_argument("--config", metavar="FILE", help=f"settings, these options in YAML (default: {DEFAULT_FILE})")
     parser.add_argument("--no-config", action="store_true", help="read no such file")
@@ -135,8 +151,15 @@ def _serve(arguments: argparse.Namespace, place: str, directory: str, on_ready: 
         pidfile=arguments.pidfile,
         request_seconds=arguments.request_timeout,
     )
-    words = ["--foreground", *_words(arguments, place, Registry(arguments.state_dir))]
-    daemon.serve(settings, words, on_ready, arguments.resume)
+    registry = Registry(arguments.state_dir)
+    words = ["--foreground", *_words(arguments, place, registry)]
+
+    def ready() -> None:
+        if arguments.attach != auto_attach.NONE:
+            auto_attach.launch(place, registry.base, _attach_words(arguments))
+        on_ready()
+
+    daemon.serve(settings, words, ready, arguments.resume)
 
 
 def _selection(arguments: argparse.Namespace) -> Selection:
@@ -161,7 +184,35 @@ def _words(arguments: argparse.Namespace, place: str, registry: Registry) -> lis
     words += [f"--no-files={joined(arguments.no_files)}"] if arguments.no_files else []
     words += ["--request-timeout", f"{arguments.request_timeout}s", *(["--automatic"] if arguments.automatic else [])]
     words += [f"--pidfile={os.path.abspath(arguments.pidfile)}"] if arguments.pidfile else []
+    words += ["--attach", arguments.attach]
+    words += [f"--attach-{kind}={','.join(rules)}" for kind, rules in _rules_of(arguments) if rules]
     return [*words, "--", place]
+
+
+def _attach_words(arguments: argparse.Namespace) -> list[str]:
+    """The options of the process that attaches."""
+    rules = [f"--{kind}={rule}" for kind, chosen in _rules_of(arguments) for rule in chosen]
+    return ["--engines", arguments.attach, *rules]
+
+
+def _rules_of(arguments: argparse.Namespace) -> list[tuple[str, tuple[str, ...]]]:
+    return [("include", arguments.attach_include), ("exclude", arguments.attach_exclude)]
+
+
+def _engines(text: str) -> str:
+    from procfs_fuse.attach import rules  # noqa: PLC0415 - only where it is used
+
+    if text != auto_attach.NONE:
+        rules.engines(text)
+    return text
+
+
+def _rules(text: str) -> tuple[str, ...]:
+    from procfs_fuse.attach import rules  # noqa: PLC0415 - only where it is used
+
+    chosen = patterns(text)
+    rules.rules(chosen)
+    return chosen
 
 
 def _request_timeout(text: str) -> float:

@@ -61,9 +61,17 @@ def report(instance: Instance) -> dict[str, Any]:
         return {**basics, "state": "dead"}
     try:
         basics |= ask(instance.control, "status")
+        basics["attach"] = attached(instance.directory)
         return {**basics, "state": "serving", **ask(instance.service, "status")}
     except Failure as failure:
         return {**basics, "state": "silent", "problem": str(failure)}
+
+
+def attached(directory: str) -> Mapping[str, Any] | None:
+    """What the process that attaches containers by itself has done; None where there is none."""
+    from procfs_fuse.attach.report import read  # noqa: PLC0415 - the other commands that import this do not need it
+
+    return read(directory)
 
 
 def text(reports: list[dict[str, Any]], *, colour: bool) -> str:
@@ -100,5 +108,11 @@ def _rows(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if one.get("passthrough"):
         yield "  passthrough", "on: containers see the machine's values"
     yield "  containers", str(one["containers"])
+    if one.get("attach"):
+        rows = one["attach"]["containers"]
+        yield "  attached", str(sum(row["problem"] is None for row in rows))
+        for row in rows:
+            if row["problem"] is not None:
+                yield "  not attached", printable(f"{row['title']}: {row['problem']}")
     yield "  requests", ", ".join(f"{count} {name}" for name, count in one["requests"].items())
     yield "  errors", ", ".join(f"{count} {name}" for name, count in one["errors"].items()) or "none"
