@@ -1,0 +1,117 @@
+"""The Debian package: built, installed, used, upgraded and removed in a Debian of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from scripts import deb
+from scripts.deb import CONFIGURATION, Release
+
+RELEASE: Final = Release("1.2.3", "amd64", (3, 11))
+
+
+def test_control() -> None:
+    """One stanza, pinned to the Python that dependencies were compiled for."""
+    control = RELEASE.control(1000)
+    fields = dict(line.split(": ", 1) for line in control.splitlines() if not line.startswith(" "))
+    assert fields["Depends"] == "python3 (>= 3.11~), python3 (<< 3.12~), libc6"
+    assert (fields["Version"], fields["Installed-Size"], RELEASE.file) == ("1.2.3", "1000", "cgscope_1.2.3_amd64.deb")
+    assert all(len(line) <= 80 for line in control.splitlines())
+
+
+@pytest.mark.parametrize("script", deb.MAINTAINER_SCRIPTS)
+def test_maintainer_scripts(script: str) -> None:
+    """They are shell, and stop at the first error."""
+    file = deb.DEPLOY / "debian" / script
+    subprocess.run(["sh", "-n", str(file)], check=True)
+    assert "\nset -e\n" in file.read_text(encoding="utf-8")
+
+
+def test_packaged_settings_are_in_order() -> None:
+    """What is installed in /etc is accepted by the program that reads it."""
+    file = deb.DEPLOY / "debian/cgroup-exporter.yaml"
+    words = [sys.executable, "-m", "exporters", "--check-config", "--config", str(file)]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+
+
+# --------------------------------------------------------------------------------------- the real thing
+
+
+def repository() -> tuple[str, str]:
+    """Address and release of the packages that this machine's apt gets."""
+    words = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"]
+    address, codename = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[:2]
+    return address, codename
+
+
+class Debian:
+    """A Debian in a folder, entered by chroot in a mount namespace that ends with each command."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def run(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a shell command in it, with /proc, /sys and /dev of this machine."""
+        binds = "; ".join(f"mount --rbind /{name} {self.root}/{name}" for name in ("proc", "sys", "dev"))
+        # A root is a mount point wherever a system boots.
+        script = f"set -e; mount --make-rprivate /; mount --bind {self.root} {self.root}; {binds}; "
+        script += f"exec chroot {self.root} /bin/sh -ec '{command}'"
+        environment = {
+            "PATH": os.defpath + ":/usr/sbin:/sbin",
+            "DEBIAN_FRONTEND": "noninteractive",
+            "LC_ALL": "C.UTF-8",
+        }
+        words = ["unshare", "--mount", "sh", "-c", script]
+        return subprocess.run(words, env=environment, capture_output=True, text=True, check=check)
+
+    def files(self) -> set[str]:
+        """All paths but those that programs make on the way."""
+        passing = ("var/lib/dpkg", "var/cache", "var/log", "tmp", "root", "proc", "sys", "dev", "run")
+        return {
+            path
+            for file in self.root.rglob("*")
+            if not (path := str(file.relative_to(self.root))).startswith(passing) and "__pycache__" not in path
+        }
+
+
+@pytest.fixture(scope="module")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debian]:
+    """A minimal Debian with Python, of this machine's release."""
+    if not shutil.which("debootstrap"):
+        pytest.skip("debootstrap is not installed")
+    root = tmp_path_factory.mktemp("debian")
+    address, codename = repository()
+    words = ["debootstrap", "--variant=minbase", "--include=python3,procps", codename, str(root), address]
+    subprocess.run(words, check=True, capture_output=True)
+    yield Debian(root)
+    shutil.rmtree(root)
+
+
+@pytest.mark.long
+def test_from_installation_to_removal(debian: Debian, tmp_path: Path) -> None:
+    """Commands work, an upgrade keeps edited settings, a purge leaves nothing behind."""
+    before = debian.files()
+    for version in ("1.0", "1.1"):
+        shutil.copy(deb.build(tmp_path, version), debian.root / "tmp" / f"{version}.deb")
+    debian.run("dpkg -i /tmp/1.0.deb")
+    assert debian.run("dpkg --verify cgscope").stdout == ""
+    assert "cgscope" in debian.run("cgscope doctor || test $? = 1").stdout
+    assert "CPU" in debian.run("ctop --once").stdout
+    assert "cgroup_" in debian.run("cgroup-exporter --once").stdout
+    shown = debian.run("procfs-fuse run --memory 256M --cpus 1 -- free -b").stdout
+    assert shown.splitlines()[1].split()[1] == str(256 << 20)
+    settings = debian.root / "etc/cgscope" / CONFIGURATION[0]
+    settings.write_text("ttl: 20\n", encoding="utf-8")
+    debian.run("dpkg -i /tmp/1.1.deb")
+    assert settings.read_text(encoding="utf-8") == "ttl: 20\n"
+    assert "1.1" in debian.run("procfs-fuse --version").stdout
+    debian.run("dpkg --purge cgscope")
+    assert debian.files() - before == set()
