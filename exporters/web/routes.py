@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,8 @@ from exporters.web.assets import HEADERS, Asset, load
 from exporters.web.looks import Looks, Runner, packed
 
 _JSON: Final = "application/json"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,14 @@ def _json_handler(
 ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         headers = {**HEADERS, "Cache-Control": "no-store"}
-        return _response(request, await answer(request), _JSON, headers)
+        try:
+            body = await answer(request)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            log.exception("%s cannot be answered", request.path)
+            raise web.HTTPInternalServerError(text="the exporter's log says why\n") from error
+        return _response(request, body, _JSON, headers)
 
     return handle
 
