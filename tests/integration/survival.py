@@ -1,0 +1,163 @@
+"""What test_survival.py needs: containers whose files change in value and length, and hot readers of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from cgroup_model.control import Limits, add_process, apply, create, kill, remove
+from cgroup_model.mounts import Mounts, discover_mounts
+from procfs_fuse.control_socket import ask
+from procfs_fuse.instances import Registry
+from tests.integration import survival_reader
+from tests.integration.command_line import PATIENCE_SECONDS, REPOSITORY, CommandLine, eventually
+
+MIB: Final = 1 << 20
+# Some life, so that every file changes, without taking a CPU from the readers.
+LIVELY: Final = "while :; do head -c 100000 /dev/zero >/dev/null; sleep 0.02; done"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A container; its memory limit changes between two values that no other one has."""
+
+    name: str
+    memory_mib: tuple[int, int]
+
+    @property
+    def memory_kb(self) -> list[str]:
+        """What MemTotal may be."""
+        return [str(mib * 1024) for mib in self.memory_mib]
+
+
+@contextlib.contextmanager
+def changing_containers(count: int) -> Iterator[list[Target]]:
+    """Containers with a process that does something, and limits that change all the time."""
+    mounts = discover_mounts()
+    top = f"/cgscope-test-survival-{os.getpid()}"
+    targets = [Target(os.urandom(32).hex(), (64 + 2 * n, 65 + 2 * n)) for n in range(count)]
+    processes = []
+    stopped = threading.Event()
+    try:
+        for target in targets:
+            create(mounts, f"{top}/docker/{target.name}")
+            process = subprocess.Popen(["sh", "-c", f"read -r go; {LIVELY}"], stdin=subprocess.PIPE)
+            processes.append(process)
+            add_process(mounts, f"{top}/docker/{target.name}", process.pid)
+            _change(mounts, f"{top}/docker/{target.name}", target, 0)
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+            process.stdin.flush()
+        changer = threading.Thread(target=_keep_changing, args=(mounts, top, targets, stopped))
+        changer.start()
+        try:
+            yield targets
+        finally:
+            stopped.set()
+            changer.join()
+    finally:
+        kill(mounts, top)
+        for process in processes:
+            process.communicate()
+        remove(mounts, top)
+
+
+def _keep_changing(mounts: Mounts, top: str, targets: Sequence[Target], stopped: threading.Event) -> None:
+    turn = 0
+    while not stopped.wait(0.05):
+        turn += 1
+        for target in targets:
+            _change(mounts, f"{top}/docker/{target.name}", target, turn)
+
+
+def _change(mounts: Mounts, path: str, target: Target, turn: int) -> None:
+    more = turn % 2
+    limits = Limits(memory_bytes=target.memory_mib[more] * MIB, cpus=1 + more, pids=99 if more else 1000)
+    apply(mounts, path, limits)
+
+
+class Served:
+    """An instance of the file system, and who keeps it up."""
+
+    def __init__(self, command: CommandLine, place: Path, *options: str) -> None:
+        self.command = command
+        self.place = place
+        found = command("mount", *options, str(place))
+        assert found.returncode == 0, found.stderr
+        self.instance = Registry(command.state_dir).select(str(place))
+
+    def keeper(self) -> dict[str, Any]:
+        """What the keeper says about itself, at once."""
+        return dict(ask(self.instance.control, "status", timeout_seconds=PATIENCE_SECONDS))
+
+    def complete(self) -> dict[str, Any]:
+        """The same, as soon as one worker serves and another stands by."""
+        found: list[dict[str, Any]] = []
+
+        def is_complete() -> bool:
+            with contextlib.suppress(Exception):  # between two keepers nobody answers
+                now = self.keeper()
+                if now["served"] and not now["retiring"] and len(now["worker_pids"]) == 2:
+                    found.append(now)
+            return bool(found)
+
+        assert eventually(is_complete), Path(self.instance.directory, "log").read_text()
+        return found[-1]
+
+    def kill_worker(self, number: int = signal.SIGKILL, *, after_seconds: float = 0.0) -> None:
+        """Send a signal to the worker that serves, at any moment; return when another one serves."""
+        before = self.complete()
+        time.sleep(after_seconds)  # not to wait for anything: so that it is another moment each time
+        os.kill(before["worker_pids"][0], number)
+        assert eventually(lambda: self.complete()["worker_pids"][0] != before["worker_pids"][0])
+
+    @property
+    def open(self) -> Path:
+        """Where the open connection shows a directory for each container."""
+        return self.place / "containers"
+
+    @property
+    def cached(self) -> Path:
+        """Where the cached connection does."""
+        return Path(self.instance.containers)
+
+
+@contextlib.contextmanager
+def hot_readers(served: Served, targets: Sequence[Target], *tolerated: str) -> Iterator[list[dict[str, Any]]]:
+    """Read from all containers, hot, with a process each; the reports are there afterwards. None may complain."""
+    words = [sys.executable, survival_reader.__file__]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TOLERATED": " ".join(tolerated)}
+    readers = [
+        subprocess.Popen(
+            [*words, str(seed), str(served.open), str(served.cached), target.name, *target.memory_kb],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed, target in enumerate(targets)
+    ]
+    reports: list[dict[str, Any]] = []
+    try:
+        for reader in readers:
+            assert reader.stdout is not None
+            assert reader.stdout.readline() == "reading\n"
+        yield reports
+        answers = [reader.communicate("", timeout=PATIENCE_SECONDS) for reader in readers]
+        assert [errors for _, errors in answers if errors] == []
+        reports += [json.loads(output) for output, _ in answers]
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.communicate()

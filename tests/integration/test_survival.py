@@ -1,0 +1,101 @@
+"""Containers notice nothing: workers killed, hung and upgraded, keepers killed, everything killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from procfs_fuse.transport import mounting
+from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from tests.integration.survival import Served, changing_containers, hot_readers
+
+pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+
+READERS = 4
+IN_GUEST = "User Mode Linux" in Path("/proc/cpuinfo").read_text()
+REQUEST_TIMEOUT = ("--request-timeout", "2s" if IN_GUEST else "600ms")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[CommandLine]:
+    """The command with state of its own."""
+    command = CommandLine(tmp_path / "state")
+    yield command
+    command.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Path]:
+    """An empty directory to mount on."""
+    place = tmp_path / "mount"
+    place.mkdir()
+    yield place
+    while mounting.mount_at(str(place)):
+        mounting.unmount(str(place), detach=True)
+
+
+def told(reports: list[dict[str, Any]], what: str) -> None:
+    """Say how it was, in the output of a test that is asked for it (-s or -rP)."""
+    calls, longest = sum(one["calls"] for one in reports), max(one["longest_seconds"] for one in reports)
+    print(f"{what}: {calls} calls, the longest stall {longest * 1000:.0f} ms")  # noqa: T201
+
+
+@pytest.mark.parametrize(
+    "kills", [12 if IN_GUEST else 100, pytest.param(20_000, marks=pytest.mark.long)], ids=["few", "many"]
+)
+def test_killed_workers_are_not_noticed(command: CommandLine, place: Path, kills: int) -> None:
+    """However often a worker is killed, and at whatever moment: no read fails, and none is wrong."""
+    moment = random.Random(kills)  # noqa: S311 - repeatable, not secret
+    served = Served(command, place)
+    with changing_containers(READERS) as targets, hot_readers(served, targets) as reports:
+        for _ in range(kills):
+            served.kill_worker(after_seconds=moment.random() * 0.01)
+    told(reports, f"{kills} kills")
+    assert all(set(one["files"]) > {"proc/meminfo", "proc/stat", "proc/uptime"} for one in reports)
+    assert served.keeper()["restarts"] >= kills
+    assert command.status()[0]["errors"] == {}
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)], ids=["few", "many"])
+def test_hung_workers_are_replaced(command: CommandLine, place: Path, times: int) -> None:
+    """A worker that stands still is taken for dead; readers wait for that moment and notice nothing else."""
+    served = Served(command, place, *REQUEST_TIMEOUT)
+    with changing_containers(READERS) as targets, hot_readers(served, targets) as reports:
+        for _ in range(times):
+            served.kill_worker(signal.SIGSTOP)
+    told(reports, f"{times} hung")
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)], ids=["few", "many"])
+def test_upgrades_are_not_noticed(command: CommandLine, place: Path, times: int) -> None:
+    """`restart` replaces keeper and workers by freshly executed ones; nobody who reads notices."""
+    served = Served(command, place)
+    with changing_containers(READERS) as targets, hot_readers(served, targets) as reports:
+        for _ in range(times):
+            before = served.complete()
+            found = command("restart")
+            assert (found.returncode, found.stderr) == (0, "")
+            after = served.complete()
+            assert after["generation"] == before["generation"] + 1
+            assert after["keeper_pid"] == before["keeper_pid"]  # what a service manager watches
+            assert not {*before["worker_pids"], before["nursery_pid"]} & {*after["worker_pids"], after["nursery_pid"]}
+    told(reports, f"{times} upgrades")
+
+
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)], ids=["few", "many"])
+def test_killed_keepers_are_not_noticed(command: CommandLine, place: Path, times: int) -> None:
+    """When the keeper dies, the worker that serves takes its place, and has others serve."""
+    served = Served(command, place)
+    with changing_containers(READERS) as targets, hot_readers(served, targets) as reports:
+        for _ in range(times):
+            before = served.complete()
+            os.kill(before["keeper_pid"], signal.SIGKILL)
+            assert eventually(lambda: served.complete()["keeper_pid"] == before["worker_pids"][0])  # noqa: B023
+    told(reports, f"{times} keepers killed")
+    assert [one["state"] for one in command.status()] == ["serving"]
