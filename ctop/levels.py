@@ -51,10 +51,9 @@ def _step(value: float, steps: tuple[float, float]) -> Level:
 
 
 def alarms(scene: Scene) -> Iterator[Alarm]:
-    """Yield what is critical among the cgroups that were looked at."""
-    for entry in scene.entries.values():
-        if entry.moment is None:
-            continue
+    """Yield what is critical among the cgroups that were looked at, by path."""
+    looked_at = (entry for entry in scene.entries.values() if entry.moment is not None)
+    for entry in sorted(looked_at, key=lambda entry: entry.path):
         name = values.title(entry)
         if entry.rates is not None and entry.rates.oom_kills:
             yield Alarm(entry.path, f"{name}: {entry.rates.oom_kills} killed for lack of memory")

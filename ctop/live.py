@@ -84,7 +84,7 @@ class Live:
         self.tree = Tree(self.mounts, self.source, container_path=container_path, proc_root=proc_root)
         self._proc = Proc(proc_root)
         self._host = HostFiles(proc_root, sys_root)
-        self.history = History(self.tree, self.source, self._proc)
+        self.history = History(self.tree, self.source, self._proc, boottime=clock, monotonic=clock)
         self.collector = Collector(self.tree, self.source, self._host, history=self.history, clock=clock)
         self._machine = MachineFiles(self._host, proc_root)
         self._survey = Survey(self.tree, self.source)
