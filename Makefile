@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: privileges help run test test-long check bench golden docs deb manual rules clean
+.PHONY: privileges help run test test-long soak check bench golden docs deb manual rules clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -19,6 +19,10 @@ test: privileges $(VENV)/dev.stamp ## run the whole functional suite (root; unde
 
 test-long: privileges $(VENV)/dev.stamp ## the suite and the tests that take minutes
 	@$(BIN)/python -m scripts.suite --long
+
+MINUTES ?= 10
+soak: privileges $(VENV)/dev.stamp ## readers, churn, kills and scrapes for MINUTES, then: what has grown?
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES)
 
 check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	$(BIN)/ruff check .

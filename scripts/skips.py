@@ -40,7 +40,9 @@ ALLOWED: Final[Sequence[Allowed]] = (
     Allowed("no hierarchy serves hugetlb here", GUESTS, "no huge pages in User Mode Linux"),
     Allowed("this kernel has no memory nodes", (*GUESTS, *NATIVE), "NUMA is an option of the kernel"),
     Allowed("this machine has one CPU", (*GUESTS, *NATIVE), "guests have one CPU: several would spin"),
+    Allowed("the soak is long enough for one world", GUESTS, "it takes a minute of everything"),
     Allowed("Prometheus runs beside the native suite", GUESTS, "the same program and pages; a guest is slow"),
+    Allowed("a browser runs beside the native suite", GUESTS, "the same page and numbers; a guest is slow"),
     # What depends on the machine at hand.
     Allowed("this machine has no swap", NATIVE, "the guests have swap"),
     Allowed("this kernel describes no topology", NATIVE, "an option of the architecture"),
