@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "passthrough": "show the machine's values for a while, or the containers' again",
     "attach": "put the files into running containers, with no restart",
     "detach": "take them out again",
+    "install": "teach a container engine to use the files",
     "oci-hook": "bind the files into a container that an OCI runtime makes",
     "oci-runtime": "an OCI runtime in front of runc or crun that adds the hook",
     "lxc-hook": "bind the files into a container that LXC makes",

@@ -65,18 +65,22 @@ def add_hook(bundle: str, hook: Mapping[str, Any]) -> bool:
 
 def hook(options: Sequence[str], environment: str = HOOK_ENVIRONMENT) -> dict[str, Any]:
     """The entry for ``createContainer`` that calls this very installation with these options."""
-    program, arguments = this_program()
+    return hook_of(this_program(), options, environment)
+
+
+def hook_of(program: Sequence[str], options: Sequence[str], environment: str = HOOK_ENVIRONMENT) -> dict[str, Any]:
+    """The entry that calls ``program``, the words that start procfs-fuse somewhere."""
     extra = [f"PYTHONPATH={path}"] if (path := _checkout()) else []
     return {
-        "path": program,
-        "args": ["procfs-fuse", *arguments, "oci-hook", *options],
+        "path": program[0],
+        "args": ["procfs-fuse", *program[1:], "oci-hook", *options],
         "env": [environment, "LC_ALL=C.UTF-8", *extra],
     }
 
 
-def this_program() -> tuple[str, list[str]]:
-    """The interpreter and the arguments that run this package, wherever it is installed."""
-    return sys.executable, ["-P", "-m", "procfs_fuse"]
+def this_program() -> list[str]:
+    """The words that run this package, wherever it is installed."""
+    return [sys.executable, "-P", "-m", "procfs_fuse"]
 
 
 def _checkout() -> str | None:

@@ -1,0 +1,163 @@
+"""`procfs-fuse install`: what is written for each engine, without any engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cgscope.errors import Failure
+from procfs_fuse.cli import main
+from procfs_fuse.integrations.install import ENGINES, docker, edits
+from procfs_fuse.integrations.install.edits import Installation, change
+
+CTR = '#!/bin/sh\necho \'{"ociVersion": "1.0.2", "hooks": {}, "process": {"cwd": "/"}}\'\n'
+
+
+@pytest.fixture(autouse=True)
+def ctr(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containerd's client, as far as it is asked: where there is a real one, that."""
+    if shutil.which("ctr") is None:
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/ctr").write_text(CTR)
+        (tmp_path / "bin/ctr").chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+
+def install(engine: str, root: Path, *options: str) -> int:
+    """Call the command for a tree of the test's own."""
+    return main(["install", "--engine", engine, "--root", str(root), *options])
+
+
+def tree(root: Path) -> dict[str, str]:
+    """All files and what is in them."""
+    return {str(path.relative_to(root)): path.read_text() for path in root.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_install_is_idempotent_and_reversible(engine: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second install changes nothing, and uninstall leaves what was there before, which is nothing."""
+    root = tmp_path / "root"
+    root.mkdir()
+    assert install(engine, root, "--dry-run") == 0
+    assert tree(root) == {}
+    assert "+++ " in capsys.readouterr().out
+    assert install(engine, root) == 0
+    written = tree(root)
+    assert written
+    assert install(engine, root) == 0
+    assert tree(root) == written
+    assert "nothing to do" in capsys.readouterr().out
+    assert install(engine, root, "--uninstall") == 0
+    assert tree(root) == {}
+
+
+@pytest.mark.parametrize(
+    ("engine", "path", "text"),
+    [
+        (
+            "docker",
+            "etc/docker/daemon.json",
+            '{\n  "data-root": "/srv",\n  "runtimes": {\n    "x": {\n      "path": "/x"\n    }\n  }\n}\n',
+        ),
+        ("docker", "etc/docker/daemon.json", '{\n\t"log-driver": "journald"\n}'),
+        (
+            "containerd",
+            "etc/containerd/config.toml",
+            'version = 2\n# mine\n[plugins."io.containerd.grpc.v1.cri"]\n  sandbox_image = "p"\n',
+        ),
+        ("containerd", "etc/containerd/config.toml", "version = 3\n"),
+    ],
+)
+def test_files_of_others_are_merged_and_given_back(engine: str, path: str, text: str, tmp_path: Path) -> None:
+    """Settings that were there stay there; after uninstall the file is the same, byte by byte, mode included."""
+    file = tmp_path / path
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    file.chmod(0o640)
+    assert install(engine, tmp_path) == 0
+    parse = json.loads if engine == "docker" else tomllib.loads
+    before, after = parse(text), parse(file.read_text())
+    assert after != before
+    assert {**after, **before, "runtimes": 0, "plugins": 0} == {**after, "runtimes": 0, "plugins": 0}
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert install(engine, tmp_path, "--uninstall") == 0
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"runtimes": []}'])
+def test_a_file_that_is_not_understood_is_left_alone(text: str, tmp_path: Path) -> None:
+    """A broken daemon.json is told and not touched."""
+    file = tmp_path / "etc/docker/daemon.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(text)
+    assert install("docker", tmp_path) == 1
+    assert file.read_text() == text
+
+
+def test_old_containerd_configuration_is_refused(tmp_path: Path) -> None:
+    """Version 1 has other names for everything: containerd itself converts it."""
+    file = tmp_path / "etc/containerd/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text("oom_score = 0\n")
+    assert install("containerd", tmp_path) == 1
+    assert file.read_text() == "oom_score = 0\n"
+
+
+def test_hook_has_an_environment_of_its_own(tmp_path: Path) -> None:
+    """A hook without one gets the image's, with it what its author wants to be loaded into our process."""
+    assert install("podman", tmp_path) == 0
+    document = json.loads((tmp_path / "usr/share/containers/oci/hooks.d/50-procfs-fuse.json").read_text())
+    assert document["stages"] == ["createContainer"]
+    assert any(one.startswith("PATH=/") for one in document["hook"]["env"])
+    assert document["hook"]["path"].startswith("/")
+
+
+json_settings = st.dictionaries(
+    st.text(min_size=1).filter(lambda key: key not in {"runtimes", "default-runtime"}),
+    st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()),
+)
+
+
+@given(json_settings)
+def test_any_daemon_json_keeps_its_settings(settings: dict[str, object]) -> None:
+    """Whatever is set, install adds one runtime to it and uninstall takes exactly that away."""
+    (edit,) = docker.edits(Installation(("/usr/bin/procfs-fuse",), default=True))
+    added = edit.add(json.dumps(settings))
+    assert added is not None
+    document = json.loads(added)
+    assert document.pop("default-runtime") == docker.RUNTIME
+    assert document.pop("runtimes").keys() == {docker.RUNTIME}
+    assert document == settings
+    removed = edit.remove(added)
+    assert (json.loads(removed) if removed is not None else {}) == settings
+
+
+def test_a_block_is_replaced_where_it_is(tmp_path: Path) -> None:
+    """A newer version's text takes the place of the older one's; lines of others around it stay."""
+    path = tmp_path / "file"
+    first, second = (edits.block(str(path), text) for text in ("old", "new"))
+    path.write_text("a\n")
+    change(first, "", uninstall=False).make()
+    path.write_text(path.read_text() + "b\n")
+    change(second, "", uninstall=False).make()
+    assert "old" not in path.read_text()
+    change(second, "", uninstall=True).make()
+    assert path.read_text() == "a\nb\n"
+
+
+def test_failure_of_the_check_keeps_the_file(tmp_path: Path) -> None:
+    """A text that the engine would not take is never written."""
+
+    def refuse(_text: str) -> None:
+        raise Failure("no")
+
+    with pytest.raises(Failure):
+        change(edits.block(str(tmp_path / "file"), "x", check=refuse), "", uninstall=False)
+    assert not (tmp_path / "file").exists()
