@@ -45,10 +45,13 @@ TOOLS: Final[Mapping[str, str]] = {
     "containerd": "containerd",
     "ctr": "containerd",
     "lxc-start": "lxc",
+    "lxc-stop": "lxc",
+    "lxc-attach": "lxc",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "cat": "coreutils",
     "lxcfs": "lxcfs",
+    "ulockmgr_server": "fuse libfuse2",  # for the library: --transport fusepy
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",

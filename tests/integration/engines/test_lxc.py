@@ -1,0 +1,163 @@
+"""LXC: our hook, the hook that Debian's lxcfs brings, attach, and containers whose root is nobody outside."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cgroup_model.mounts import discover_mounts
+from scripts.debian_tools import DebianTools, Tool
+from tests.integration.command_line import NEEDS, REASON, CommandLine
+from tests.integration.engines import oci_runtime, truth
+from tests.integration.engines.truth import LIMITS
+
+pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+
+_V1 = {
+    "memory.limit_in_bytes": LIMITS.memory_bytes,
+    "cpu.cfs_period_us": 100_000,
+    "cpu.cfs_quota_us": int(LIMITS.cpus * 100_000),
+    "cpuset.cpus": LIMITS.cpuset,
+    "pids.max": LIMITS.pids,
+}
+_V2 = {
+    "memory.max": LIMITS.memory_bytes,
+    "cpu.max": f"{int(LIMITS.cpus * 100_000)} 100000",
+    "cpuset.cpus": LIMITS.cpuset,
+    "pids.max": LIMITS.pids,
+}
+_CONFIGURATION = """\
+lxc.rootfs.path = dir:{root}
+lxc.rootfs.mount = {folder}/seen
+lxc.uts.name = box
+lxc.mount.auto = proc:mixed sys:mixed
+lxc.net.0.type = empty
+lxc.init.cmd = /bin/sleep 3600
+lxc.environment = PATH=/bin:/sbin
+lxc.log.file = {folder}/log
+"""
+
+
+@dataclass(slots=True)
+class Lxc:
+    """LXC's programs, with containers in a folder of the test's."""
+
+    programs: Callable[[str], Tool]
+    folder: Path
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The container; also the name of its cgroup."""
+        return f"cgscope-{os.getpid()}"
+
+    @property
+    def cgroup(self) -> str:
+        """The path of the container's cgroup."""
+        return f"/lxc.payload.{self.name}"
+
+    def __call__(self, program: str, *arguments: str, front: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Run one of the programs to its end."""
+        tool = self.programs(program)
+        words = [*front, tool.path, "-P", str(self.folder), "-n", self.name, *arguments]
+        output = self.folder / "output"
+        with output.open("w+", encoding="utf-8") as file:
+            done = subprocess.run(
+                words, env=dict(tool.env), stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=120, check=False
+            )
+            file.seek(0)
+            return subprocess.CompletedProcess(words, done.returncode, file.read(), "")
+
+    def sh(self, command: str) -> str:
+        """Output of a shell command in the container, which must succeed."""
+        done = self("lxc-attach", "--clear-env", "--", "/bin/sh", "-c", command)
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    @contextlib.contextmanager
+    def started(self, *lines: str, front: Sequence[str] = ()) -> Iterator[None]:
+        """A container that sleeps, ended afterwards."""
+        (self.folder / "seen").mkdir(exist_ok=True)
+        version = 2 if discover_mounts().world == "v2" else 1
+        limits = [
+            f"lxc.cgroup{'2' if version == 2 else ''}.{key} = {value}"
+            for key, value in (_V2 if version == 2 else _V1).items()
+        ]
+        text = _CONFIGURATION.format(root=self.root, folder=self.folder)
+        configuration = self.folder / "configuration"
+        configuration.write_text(text + "".join(f"{line}\n" for line in (*limits, *lines)))
+        try:
+            done = self("lxc-start", "-f", str(configuration), front=front)
+            assert done.returncode == 0, done.stdout + (self.folder / "log").read_text()
+            yield
+        finally:
+            self("lxc-stop", "--kill")
+            for cgroup in (self.cgroup, f"/lxc.monitor.{self.name}"):
+                oci_runtime.discard(cgroup)
+
+
+@pytest.fixture
+def lxc(tmp_path: Path, tool: Callable[[str], Tool], root_file_system: Path) -> Lxc:
+    """LXC in a folder that anybody may enter."""
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    return Lxc(tool, tmp_path, root_file_system)
+
+
+def test_hook(lxc: Lxc, instance: CommandLine) -> None:
+    """`lxc.hook.mount` with ours: all limits are shown from the first program on."""
+    (found,) = instance.status()
+    script = lxc.folder / "hook"
+    words = instance.words("lxc-hook", "--strict", "--mount", found["mountpoint"], "--state-dir", instance.state_dir)
+    path = shlex.quote(instance.environment["PYTHONPATH"])
+    script.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {shlex.join(words)} -- "$@"\n')
+    script.chmod(0o755)
+    with lxc.started(f"lxc.hook.mount = {script}"):
+        truth.shown(lxc.sh, path=lxc.cgroup)
+        assert "fuse.procfs-fuse" in lxc.sh("grep ' /proc/vmstat ' /proc/mounts")
+
+
+def test_hook_of_lxcfs(lxc: Lxc, instance: CommandLine, tool: Callable[[str], Tool]) -> None:
+    """The hook that Debian's lxcfs brings works on our mount in the place of lxcfs's, /var/lib/lxcfs."""
+    lxcfs = Path(tool("lxcfs").path)
+    hook = shutil.copy(next(lxcfs.parents[1].glob("share/lxcfs/lxc.mount.hook")), lxc.folder / "lxcfs.hook")
+    (found,) = instance.status()
+    script = 'mount -t tmpfs none /var/lib && mkdir -p /var/lib/lxcfs && mount --bind "$0" /var/lib/lxcfs && exec "$@"'
+    front = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, found["mountpoint"]]
+    with lxc.started(f"lxc.hook.mount = {hook}", front=front):
+        assert int(lxc.sh("/bin/free -b").splitlines()[1].split()[1]) == LIMITS.memory_bytes
+        assert lxc.sh("grep -c ^processor /proc/cpuinfo").strip() == "1"
+        assert lxc.sh("/bin/cat /sys/devices/system/cpu/online").strip() == "0"
+
+
+def test_attach(lxc: Lxc, instance: CommandLine) -> None:
+    """`attach NAME` finds a running container; after detach it is shown the machine's numbers again."""
+    with lxc.started():
+        done = instance("attach", f"lxc:{lxc.name}")
+        assert done.returncode == 0, done.stderr
+        truth.shown(lxc.sh, path=lxc.cgroup)
+        assert instance("detach", f"lxc:{lxc.name}").returncode == 0
+        assert f"{LIMITS.memory_bytes >> 10} kB" not in lxc.sh("grep MemTotal /proc/meminfo")
+
+
+def test_attach_an_unprivileged_container(lxc: Lxc, instance: CommandLine) -> None:
+    """A container whose root is nobody outside is attached like any other."""
+    if lxc_maps_with_a_helper():
+        pytest.skip("LXC uses newuidmap, which asks /etc/subuid")
+    with lxc.started("lxc.idmap = u 0 100000 65536", "lxc.idmap = g 0 100000 65536"):
+        done = instance("attach", lxc.cgroup)
+        assert done.returncode == 0, done.stderr
+        truth.shown(lxc.sh, path=lxc.cgroup)
+
+
+def lxc_maps_with_a_helper() -> bool:
+    """Whether newuidmap is installed: then LXC calls it, also as root."""
+    return shutil.which("newuidmap", path=DebianTools().environment()["PATH"]) is not None
