@@ -31,6 +31,7 @@ from procfs_fuse.keeper.lives import Lives
 from procfs_fuse.layout import Layout
 from procfs_fuse.questions import Questions
 from procfs_fuse.selection import Selection
+from procfs_fuse.transport import FileSystem
 from procfs_fuse.transport.kernel import Connection
 from procfs_fuse.transport.loop import Loop
 from procfs_fuse.transport.negotiation import Negotiated
@@ -124,6 +125,18 @@ class Service:
         self._cached.restore()
         for connection in self.connections.values():
             self.loop.add_connection(connection)
+        self._start_upkeep()
+
+    def begin_alone(self) -> FileSystem:
+        """Begin for a transport of its own, which has the open file system only; returns what it is to serve."""
+        self._restore_lives()
+        shared = (self._layout, self._containers, self.contents)
+        self._open = OpenFileSystem(*shared, self._callers.container_of)
+        self._cached = CachedFileSystem(*shared, open_mountpoint=self.mountpoint, ttl_ns=self._ttl_ns)
+        self._start_upkeep()
+        return self._open
+
+    def _start_upkeep(self) -> None:
         self.loop.call_every(_UPKEEP_SECONDS, self._upkeep)
         self.loop.call_every(PERIOD_SECONDS, self._keep_loads)
         self._sampler.start()
@@ -172,6 +185,7 @@ class Service:
             "policy": asdict(self.collector.policy),
             "open_files": self._open.open_handles,
             "requests": {name: sum(connection.requests) for name, connection in self.connections.items()},
+            "resends": any(one.negotiated and one.negotiated.has_resend for one in self.connections.values()),
             "errors": dict(self.loop.problems.counts),
             "fallbacks": [
                 {"file": file, "reason": reason, "count": count}

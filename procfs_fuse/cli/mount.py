@@ -44,7 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="age that a cached file may have (default: 10 ms; 0: none)",
     )
     parser.add_argument(
-        "--transport", choices=["kernel"], default="kernel", help="how requests reach us (default: kernel)"
+        "--transport",
+        choices=["kernel", "fusepy"],
+        default="kernel",
+        help="how requests reach us: straight from the kernel (default), or through libfuse 2, which can do less",
     )
     parser.add_argument(
         "--files", metavar="LIST", type=value(patterns), default=(), help="serve only these: proc/stat,proc/pressure/*"
@@ -159,6 +162,11 @@ def _serve(arguments: argparse.Namespace, place: str, directory: str, on_ready: 
             auto_attach.launch(place, registry.base, _attach_words(arguments))
         on_ready()
 
+    if arguments.transport == "fusepy":
+        from procfs_fuse import single  # noqa: PLC0415 - seldom needed
+
+        single.serve(settings, ready)
+        return
     daemon.serve(settings, words, ready, arguments.resume)
 
 

@@ -103,6 +103,8 @@ def _rows(one: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if one["state"] != "serving":
         return
     yield "  workers", " ".join(map(str, one["worker_pids"])) + f" (replaced {one['restarts']} times)"
+    if one.get("without"):
+        yield "  transport", f"{one['transport']}, without {', '.join(one['without'])}"
     yield "  up", format_duration(one["uptime_seconds"])
     yield "  cgroups", one["world"]
     if one.get("passthrough"):
