@@ -68,6 +68,14 @@ def is_limited(level: MemoryLevel) -> bool:
     return isinstance(level.max, int) or isinstance(level.high, int)
 
 
+def adds_nothing(memory: Memory, above: MemoryBounds) -> bool:
+    """Tell whether a cgroup's own record changes nothing of what its ancestors allow: it has no limit."""
+    return all(
+        own is None or (own is UNLIMITED and of_others is not None)
+        for own, of_others in ((memory.max, above.max), (memory.high, above.high), (memory.swap_max, above.swap_max))
+    )
+
+
 def memory_bounds(levels: MemoryLevels) -> MemoryBounds:
     """Minimise limits, and what is left of them, over all levels."""
     levels = list(levels)

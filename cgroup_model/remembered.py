@@ -26,13 +26,17 @@ class Remembered:
     def __init__(self) -> None:
         self._inotify = _open_inotify()
         self._settings: dict[str, dict[Hashable, Any]] = {}
+        self._inherited: dict[str, dict[Hashable, Any]] = {}
         self._records: dict[str, dict[Hashable, tuple[object, Any]]] = {}
         self._directories: dict[int, str] = {}  # inotify's number -> directory
         self._numbers: dict[str, int] = {}
 
-    def setting(self, directory: str, key: Hashable) -> Any:  # noqa: ANN401 - whatever was put there
-        """Give a setting that nobody has written to since it was put there, else `UNKNOWN`."""
-        known = self._settings.get(directory)
+    def setting(self, directory: str, key: Hashable, *, inherited: bool) -> Any:  # noqa: ANN401 - what was put there
+        """Give a setting that nobody has written to since it was put there, else `UNKNOWN`.
+
+        ``inherited``: it also depends on what is written to ancestors.
+        """
+        known = (self._inherited if inherited else self._settings).get(directory)
         return UNKNOWN if known is None else known.get(key, UNKNOWN)
 
     def watch(self, directory: str) -> bool:
@@ -50,9 +54,12 @@ class Remembered:
         self._settings[directory] = {}
         return True
 
-    def put_setting(self, directory: str, key: Hashable, value: object) -> None:
+    def put_setting(self, directory: str, key: Hashable, value: object, *, inherited: bool) -> None:
         """Remember a setting of a watched directory."""
-        self._settings[directory][key] = value
+        if inherited:
+            self._inherited.setdefault(directory, {})[key] = value
+        else:
+            self._settings[directory][key] = value
 
     def record(self, directory: str, key: Hashable, raw: object) -> Any:  # noqa: ANN401
         """Give the record that was made of the same bytes, else `UNKNOWN`."""
@@ -67,7 +74,7 @@ class Remembered:
         self._records.setdefault(directory, {})[key] = (raw, value)
 
     def refresh(self) -> None:
-        """Forget the settings of directories in which somebody wrote, and of all below: some are inherited."""
+        """Forget the settings of directories in which somebody wrote, and what is inherited from these below."""
         if self._inotify is None:
             return
         written: set[str] = set()
@@ -78,19 +85,22 @@ class Remembered:
                 self.forget(self._directories.pop(event.watch, ""))
             elif (directory := self._directories.get(event.watch)) is not None:
                 written.add(directory)
+        for directory in written:
+            self._settings[directory].clear()
         if written:
-            for directory, settings in self._settings.items():
-                if settings and _is_at_or_below(directory, written):
-                    self._settings[directory] = {}
+            for directory in [one for one in self._inherited if _is_at_or_below(one, written)]:
+                del self._inherited[directory]
 
     def clear_settings(self) -> None:
         """Forget all settings: something happened that changes them without a write."""
-        for directory in self._settings:
-            self._settings[directory] = {}
+        self._inherited.clear()
+        for settings in self._settings.values():
+            settings.clear()
 
     def forget(self, directory: str) -> None:
         """Forget a directory and its watch: it is gone, or somebody else's now."""
         self._settings.pop(directory, None)
+        self._inherited.pop(directory, None)
         self._records.pop(directory, None)
         number = self._numbers.pop(directory, None)
         if number is not None and self._inotify is not None:
@@ -100,6 +110,7 @@ class Remembered:
     def close(self) -> None:
         """Forget everything and stop watching."""
         self._settings.clear()
+        self._inherited.clear()
         self._records.clear()
         if self._inotify is not None:
             self._inotify.close()

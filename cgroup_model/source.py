@@ -159,17 +159,22 @@ class Source:
             self._remembered.put_record(directory, parse, raw, value)
         return value
 
-    def settings(self, directory: str, names: tuple[str, ...], parse: Callable[..., Value]) -> Value:
-        """Do the same with files that only a write can change; they are read when somebody wrote in the directory."""
+    def settings(
+        self, directory: str, names: tuple[str, ...], parse: Callable[..., Value], *, inherited: bool = False
+    ) -> Value:
+        """Do the same with files that only a write can change; they are read when somebody wrote in the directory.
+
+        ``inherited``: or in one of an ancestor, all of which are watched because their settings are asked for as well.
+        """
         if self._remembered is None:
             return parse(*self.read_all(directory, names))
         key = (names, parse)
-        value: Value = self._remembered.setting(directory, key)
+        value: Value = self._remembered.setting(directory, key, inherited=inherited)
         if value is UNKNOWN:
             watched = self._remembered.watch(directory)
             value = parse(*self.read_all(directory, names, keep=not watched))
             if watched:
-                self._remembered.put_setting(directory, key, value)
+                self._remembered.put_setting(directory, key, value, inherited=inherited)
         return value
 
     def refresh(self) -> None:

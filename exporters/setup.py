@@ -94,9 +94,11 @@ class Exporter:
         self.proc = Proc(settings.proc_root)
         self.host = HostFiles(settings.proc_root, settings.sys_root)
         self.resolver = Resolver(settings.fs_root)
-        self.history = History(self.tree, self.source, self.proc)
+        # Lists of processes are read now and then: not worth a descriptor of every cgroup.
+        self._lists = Source(budget=0)
+        self.history = History(self.tree, self._lists, self.proc)
         self.collector = Collector(self.tree, self.source, self.host, history=self.history)
-        self.filesystem = FilesystemReader(Members(self.tree, self.source), settings.proc_root, settings.fs_root)
+        self.filesystem = FilesystemReader(Members(self.tree, self._lists), settings.proc_root, settings.fs_root)
         inherits = heir_of is not None and heir_of.settings.machine == settings.machine
         self.oom = heir_of.bequeath() if heir_of is not None and inherits else self._monitor(mounts, clock)
         self.world = self._world()
@@ -146,7 +148,7 @@ class Exporter:
         )
 
     def _world(self) -> World:
-        members = Members(self.tree, self.source)
+        members = Members(self.tree, self._lists)
         return World(
             machine=MachineReader(self.host, self.settings.proc_root),
             host=self.host,

@@ -80,6 +80,12 @@ class Subject:
         """True for the root cgroup, which is the whole machine."""
         return self.cgroup.path == ROOT
 
+    @property
+    def is_empty(self) -> bool:
+        """True when it is known to have no process: looking for some costs more than asking."""
+        pids = self.snapshot.pids
+        return pids is not None and pids.current == 0 and not self.is_root
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
 
 from cgroup_model.collect.problems import Problems
 from cgroup_model.dialects import Dialect, Dirs, IoSources, Quota, dialect_for
-from cgroup_model.effective import ROOT_MEMORY, ROOT_QUOTA, as_level, memory_bounds, minimum, shown_cpus
+from cgroup_model.dialects.records import NO_QUOTA
+from cgroup_model.effective import ROOT_MEMORY, ROOT_QUOTA, adds_nothing, as_level, memory_bounds, minimum, shown_cpus
 from cgroup_model.hierarchy import Cgroup, Layout, Level
 from cgroup_model.mounts import Hierarchy, Mounts
 from cgroup_model.parse import ParseError, says_zero
@@ -66,6 +67,7 @@ class Kit:
     policy: Policy
     problems: Problems
     io_top: str | None  # the topmost directory of the io controller
+    read_cpus: Callable[[Source, Dirs], Cpuset]  # of one level
     tells_unseen: bool  # v1 alone knows the limit of ancestors that no mount shows, and only in a costly file
 
     @classmethod
@@ -74,8 +76,9 @@ class Kit:
         served = {part: found for part in _SERVED_BY if (found := _hierarchy_of(part, mounts)) is not None}
         dialects = {part: dialect_for(served.get(part, mounts.primary)) for part in _SERVED_BY}
         tells_unseen = "memory" in served and served["memory"].version == 1
+        read_cpus = partial(dialects["cpuset"].read_cpuset, detail=False)
         io_top = served["io"].mountpoint if "io" in served else None
-        return cls(source, dialects, frozenset(served), policy, problems, io_top, tells_unseen)
+        return cls(source, dialects, frozenset(served), policy, problems, io_top, read_cpus, tells_unseen)
 
 
 @dataclass(slots=True)
@@ -126,11 +129,12 @@ class Look:
 
     def _is_bound_above(self) -> bool:
         """Tell whether an ancestor has a quota of CPU time, or may have one out of sight."""
-        levels = self.layout.levels.get("cpu", ())
-        if not levels or "cpu" not in self.layout.whole:
+        if "cpu" not in self.layout.directories or "cpu" not in self.layout.whole:
             return True
-        quotas = self._levels("cpu", self.kit.dialects["cpu"].read_quota, levels[1:])
-        return any(quota.quota_usec is not UNLIMITED for _path, quota in quotas)
+        return self._above("bound", self._has_quota_above, controller="cpu")
+
+    def _has_quota_above(self) -> bool:
+        return any(quota.quota_usec is not UNLIMITED for _path, quota in self._quotas_above())
 
     def cpuset(self) -> Cpuset | None:
         """Read CPUs and memory nodes."""
@@ -171,44 +175,92 @@ class Look:
     def pids(self) -> Pids | None:
         """Own counters with the effective limit, which an ancestor may set where the cgroup has no pids controller."""
         own = self._own("pids", self.kit.dialects["pids"].read_pids)
+        limit: Limit
+        if own is None or own.max is None:
+            read: Callable[[Source, Dirs], Limit] = self.kit.dialects["pids"].read_pids_max
+            levels: list[tuple[str, Limit]] = self._each_level("pids", read, None, UNLIMITED)
+            limit, origin = minimum(levels)
+            if own is None and limit is None:
+                return None
+            return replace(own or Pids(), effective_max=limit, effective_max_origin=origin)
+        limit, origin = self._above("pids", self._pids_above)
+        if own.max is not UNLIMITED and (not isinstance(limit, int) or own.max <= limit):
+            limit, origin = own.max, self.layout.levels["pids"][0].path
+        return Pids(own.current, own.max, own.peak, own.events_max, UNLIMITED if limit is None else limit, origin)
+
+    def _pids_above(self) -> tuple[Limit, str | None]:
         read: Callable[[Source, Dirs], Limit] = self.kit.dialects["pids"].read_pids_max
-        own_max: Limit = own.max if own is not None else None
-        levels: list[tuple[str, Limit]] = self._each_level("pids", read, own_max, UNLIMITED)
-        limit, origin = minimum(levels)
-        if own is None and limit is None:
-            return None
-        own = own or Pids()
-        return Pids(own.current, own.max, own.peak, own.events_max, limit, origin)
+        root: Limit = UNLIMITED
+        levels: list[tuple[str, Limit]] = self._levels_above("pids", read, root)
+        return minimum(levels)
 
     def memory_bounds(self, memory: Memory | None, *, detail: bool) -> MemoryBounds:
         """Minimise over all levels; ``memory`` is the cgroup's own record, where it was read."""
         unseen = self._must_ask_for_unseen()
-        own = None if memory is None or unseen else as_level(memory)
         read = partial(
             self.kit.dialects["memory"].read_memory_level,
             with_stat=True if unseen else None,
             swap=detail or self._machine_has(b"SwapTotal"),
         )
-        return memory_bounds(self._each_level("memory", read, own, ROOT_MEMORY))
+        if memory is None or unseen:
+            return memory_bounds(self._each_level("memory", read, None, ROOT_MEMORY))
+        above = self._above("memory", lambda: memory_bounds(self._levels_above("memory", read, ROOT_MEMORY)))
+        if adds_nothing(memory, above):
+            return above
+        return memory_bounds(self._each_level("memory", read, as_level(memory), ROOT_MEMORY))
 
     def _must_ask_for_unseen(self) -> bool:
         return self.kit.tells_unseen and "memory" not in self.layout.whole
 
     def shown_cpus(self, cpu: Cpu | None, cpuset: Cpuset | None) -> ShownCpus:
         """Choose the CPUs to show; the arguments are the cgroup's own records, where they were read."""
+        usable = self._usable_cpus(cpuset)
+        if cpu is not None and cpu.quota_usec is UNLIMITED:
+            known = self._above("shown cpus", dict[tuple[int, ...], ShownCpus], controller="cpu")
+            if usable not in known:
+                known[usable] = self._shown(usable, [("", NO_QUOTA), *self._quotas_above()])
+            return known[usable]
         own = None if cpu is None or cpu.quota_usec is None else Quota(cpu.quota_usec, cpu.period_usec)
-        quotas = self._each_level("cpu", self.kit.dialects["cpu"].read_quota, own, ROOT_QUOTA)
-        return shown_cpus(self._usable_cpus(cpuset), quotas, cut_to_quota=self.kit.policy.cpu_view == "quota")
+        return self._shown(usable, self._each_level("cpu", self.kit.dialects["cpu"].read_quota, own, ROOT_QUOTA))
+
+    def _shown(self, usable: tuple[int, ...], quotas: list[tuple[str, Quota]]) -> ShownCpus:
+        return shown_cpus(usable, quotas, cut_to_quota=self.kit.policy.cpu_view == "quota")
 
     def _usable_cpus(self, own: Cpuset | None) -> tuple[int, ...]:
         """Intersect the nearest cpuset with the CPUs that are online; one without any of them says nothing."""
         online = self.host.online_cpus
-        read = partial(self.kit.dialects["cpuset"].read_cpuset, detail=False)
-        for _path, cpuset in self._each_level("cpuset", read, own):
-            allowed = frozenset(cpuset.cpus_effective or ())
-            if usable := tuple(cpu for cpu in online if cpu in allowed):
-                return usable
+        levels = self.layout.levels.get("cpuset", ())
+        for position, level in enumerate(levels):
+            found = own if not position else None
+            for _path, cpuset in (
+                [(level.path, found)] if found else self._levels("cpuset", self.kit.read_cpus, (level,))
+            ):
+                if usable := _both(cpuset.cpus_effective or (), online):
+                    return usable
         return online
+
+    # ---------------------------------------------------------------------------------- levels, each read once
+
+    def _quotas_above(self) -> list[tuple[str, Quota]]:
+        read = self.kit.dialects["cpu"].read_quota
+        return self._above("quotas", lambda: self._levels_above("cpu", read, ROOT_QUOTA), controller="cpu")
+
+    def _above(self, what: str, make: Callable[[], Part], controller: str = "") -> Part:
+        """Work something out of the ancestors alone, once for all children of the same parent."""
+        levels = self.layout.levels.get(controller or what, ())
+        key = (f"above: {what}", levels[1].key[1] if len(levels) > 1 else "")
+        found = self.levels.get(key, _UNREAD)
+        if found is _UNREAD:
+            found = self.levels[key] = make()
+        return cast("Part", found)
+
+    def _levels_above(
+        self, controller: str, read: Callable[[Source, Dirs], Part], root: Part
+    ) -> list[tuple[str, Part]]:
+        rows = self._levels(controller, read, self.layout.levels.get(controller, ())[1:])
+        if controller in self.layout.whole:
+            rows.append((_ROOT, root))
+        return rows
 
     def _each_level(
         self, controller: str, read: Callable[[Source, Dirs], Part], own: Part | None, root: Part | None = None
@@ -254,3 +306,9 @@ class Look:
 def _hierarchy_of(part: str, mounts: Mounts) -> Hierarchy | None:
     found = (mounts.for_controller(name) for name in _SERVED_BY[part])
     return next((hierarchy for hierarchy in found if hierarchy is not None), None)
+
+
+@lru_cache(maxsize=1024)  # most cgroups have the same few lists
+def _both(allowed: tuple[int, ...], online: tuple[int, ...]) -> tuple[int, ...]:
+    among = frozenset(allowed)
+    return tuple(cpu for cpu in online if cpu in among)

@@ -93,6 +93,13 @@ class Resolver:
         with self._lock:
             return self._answer((path, inode))
 
+    def by_path(self, path: str) -> Identity:
+        """Say what the path alone tells, without asking a file: the engine and the id, for most."""
+        found = match(path)
+        if found is None:
+            return Identity("", path, None, path.rpartition("/")[2] or path)
+        return _identity(found, Details(), None)
+
     def _answer(self, key: tuple[str, int]) -> Identity:
         known = self._answers.get(key)
         if known is not None and (known.retry_at is None or self._clock() < known.retry_at):

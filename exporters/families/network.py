@@ -15,22 +15,16 @@ _LABELS = ("interface",)
 
 def _interfaces(subject: Subject) -> Iterable[tuple[LabelValues, Interface]]:
     network = subject.world.network
-    if network is None or _is_empty(subject):
+    if network is None or subject.is_empty:
         return ()
     return [((one.name,), one) for one in network.interfaces(subject.cgroup, subject.identity)]
 
 
 def _sockets(subject: Subject) -> Sockets | None:
     network = subject.world.network
-    if network is None or _is_empty(subject):
+    if network is None or subject.is_empty:
         return None
     return network.sockets(subject.cgroup, subject.identity)
-
-
-def _is_empty(subject: Subject) -> bool:
-    """Tell whether there is nobody whose network it could be; looking for processes costs more than asking."""
-    pids = subject.snapshot.pids
-    return pids is not None and pids.current == 0 and not subject.is_root
 
 
 def _both(name: str, text: str, field: str) -> tuple[Column, ...]:

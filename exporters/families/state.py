@@ -21,7 +21,9 @@ def _subject(subject: Subject) -> Subject | None:
 
 def _start(subject: Subject) -> Start | None:
     starts = subject.world.starts
-    return starts.read(subject.cgroup) if starts is not None and not subject.is_root else None
+    if starts is None or subject.is_root:
+        return None
+    return starts.read(subject.cgroup, empty=subject.is_empty)
 
 
 FAMILIES = (
@@ -64,6 +66,6 @@ FAMILIES = (
                 ),
             ),
         ),
-        needs=Need.CORE,
+        needs=Need.CORE | Need.PIDS,
     ),
 )

@@ -53,8 +53,11 @@ class KernelLogReader:
 
     def take_over(self, other: KernelLogReader) -> None:
         """Go on counting where another reader stopped; its patterns may be others."""
-        before = {one.pattern: one for one in other.matches}
-        self.matches = [before.get(one.pattern, one) for one in self.matches]
+        before = {one.pattern.name: one for one in other.matches}
+        for index, one in enumerate(self.matches):
+            known = before.get(one.pattern.name)
+            if known is not None and known.pattern == one.pattern:
+                self.matches[index] = known
         if other._log is not None and self._log is not None:
             self.close()
             self._log, other._log = other._log, None

@@ -39,10 +39,12 @@ class StartReader:
         self._clock = clock
         self._known: dict[tuple[str, int], Start] = {}
 
-    def read(self, cgroup: Cgroup) -> Start | None:
-        """Give the start time; None while the cgroup has had no process."""
+    def read(self, cgroup: Cgroup, *, empty: bool = False) -> Start | None:
+        """Give the start time; None while the cgroup has had no process. ``empty``: it has none now."""
         key = (cgroup.path, cgroup.inode)
         known = self._known.get(key)
+        if known is None and empty:
+            return None
         if known is None or (known.epoch is None and self._clock() >= known.retry_at):
             known = self._known[key] = self._ask(cgroup)
         return known if known.epoch is not None else None

@@ -136,7 +136,14 @@ def _scheduled(source: Source, directory: str, accounted: Cpu, *, may_wait: bool
     # Without a quota the statistics stand still, until somebody writes one: here, or of waiting in an ancestor.
     free = settings.quota_usec is UNLIMITED
     throttling = (source.settings if free else source.record)(directory, _STATISTICS, _bandwidth)
-    local = (source.settings if free and not may_wait else source.record)(directory, _LOCAL_STATISTICS, _local)
+    if free and not may_wait:
+        local = source.settings(directory, _LOCAL_STATISTICS, _local, inherited=True)
+    else:
+        local = source.record(directory, _LOCAL_STATISTICS, _local)
+    return source.record(directory, (), _cpu, accounted, settings, throttling, local)
+
+
+def _cpu(accounted: Cpu, settings: Cpu, throttling: Throttling | None, local: int | None) -> Cpu:
     return Cpu(
         usage_usec=accounted.usage_usec,
         user_usec=accounted.user_usec,
