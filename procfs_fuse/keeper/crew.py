@@ -85,6 +85,8 @@ class Crew:
         """Since when nobody serves; None while somebody does."""
         self.on_serving: Callable[[], object] = lambda: None
         """Called whenever a worker has begun to serve."""
+        self.before_order: Callable[[], object] = lambda: None
+        """Called before a worker is told to serve."""
         self._pause = _FIRST_PAUSE_SECONDS
         self._not_before = 0.0
         self._next_deaths = 1
@@ -269,6 +271,7 @@ class Crew:
             "fenced": sorted(fenced),
             "passthrough": self.passthrough,
         }
+        self.before_order()
         if not standby.channel.send(order):
             self.kill(standby)
 

@@ -32,6 +32,7 @@ GIVING_UP_SECONDS: Final = 30.0
 """So long without anybody who serves: then the connections are aborted."""
 
 _INIT_SECONDS: Final = 5.0
+_TICK_SECONDS: Final = 0.5  # everything that is urgent comes as an event
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,9 @@ class Supervision:
         self._refusing: list[Connection] = []
         self.gave_up = False
         """Whether nobody could serve for `GIVING_UP_SECONDS`."""
-        loop.call_every(request_seconds / SAMPLES, self.tick)
+        self.crew.before_order = self._stop_refusing  # never two who answer
+        loop.call_every(request_seconds / SAMPLES, self._look_for_hanging)
+        loop.call_every(_TICK_SECONDS, self.tick)
 
     def reap(self) -> None:
         """Collect children that have ended."""
@@ -77,7 +80,6 @@ class Supervision:
 
     def tick(self) -> None:
         """Look after everything."""
-        self._look_for_hanging()
         self.crew.tick()
         self._refuse_or_not()
 
@@ -102,9 +104,7 @@ class Supervision:
     def _refuse_or_not(self) -> None:
         since = self.crew.idle_since
         idle = 0.0 if since is None else time.monotonic() - since
-        if self._refusing and (since is None or self.crew.serving is not None):
-            self._stop_refusing()
-        elif idle > GIVING_UP_SECONDS:
+        if idle > GIVING_UP_SECONDS:
             log.error("nobody could serve for %g seconds: giving up", GIVING_UP_SECONDS)
             self.gave_up = True
             self.loop.stop()

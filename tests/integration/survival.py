@@ -33,19 +33,28 @@ class Target:
 
     name: str
     memory_mib: tuple[int, int]
+    top: str = ""
 
     @property
     def memory_kb(self) -> list[str]:
         """What MemTotal may be."""
         return [str(mib * 1024) for mib in self.memory_mib]
 
+    def replace(self) -> None:
+        """Remove it, and make another one of the same name."""
+        mounts = discover_mounts()
+        path = f"/{self.top}/docker/{self.name}"
+        kill(mounts, path)
+        remove(mounts, path)
+        create(mounts, path)
+
 
 @contextlib.contextmanager
-def changing_containers(count: int) -> Iterator[list[Target]]:
-    """Containers with a process that does something, and limits that change all the time."""
+def changing_containers(count: int, *, keep_changing: bool = True) -> Iterator[list[Target]]:
+    """Containers with a process that does something, and limits that change all the time, or when told."""
     mounts = discover_mounts()
     top = f"/cgscope-test-survival-{os.getpid()}"
-    targets = [Target(os.urandom(32).hex(), (64 + 2 * n, 65 + 2 * n)) for n in range(count)]
+    targets = [Target(os.urandom(32).hex(), (64 + 2 * n, 65 + 2 * n), top.strip("/")) for n in range(count)]
     processes = []
     stopped = threading.Event()
     try:
@@ -58,7 +67,7 @@ def changing_containers(count: int) -> Iterator[list[Target]]:
             assert process.stdin is not None
             process.stdin.write(b"go\n")
             process.stdin.flush()
-        changer = threading.Thread(target=_keep_changing, args=(mounts, top, targets, stopped))
+        changer = threading.Thread(target=_keep_changing, args=(mounts, top, targets if keep_changing else [], stopped))
         changer.start()
         try:
             yield targets
