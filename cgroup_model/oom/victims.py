@@ -19,9 +19,10 @@ from cgroup_model.oom.records import Victim
 
 _KIB: Final = 1024
 _INVOKED: Final = re.compile(r"^(.*) invoked oom-killer: ")
+# Any process may call itself anything, in 15 characters: the first match is the kernel's own.
 _CONSTRAINT: Final = re.compile(r"^oom-kill:constraint=CONSTRAINT_(\w+),(.*),pid=(\d{1,10}),uid=(\d{1,10})$")
-_LIMIT_CGROUP: Final = re.compile(r",oom_memcg=(.*),task_memcg=")
-_CGROUP: Final = re.compile(r",task_memcg=(.*),task=")
+_LIMIT_CGROUP: Final = re.compile(r",oom_memcg=(.*?),task_memcg=")
+_CGROUP: Final = re.compile(r",task_memcg=(.*?),task=")
 _KILLED: Final = re.compile(r"[Kk]illed process (\d{1,10}) \((.*)\),? total-vm:")
 _SIZE: Final = re.compile(r"(anon|file|shmem)-rss:(\d{1,18})kB")
 _UID: Final = re.compile(r" UID:(\d{1,10}) ")

@@ -1,0 +1,141 @@
+"""Settings that nobody wrote to, records of the same bytes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cgroup_model.source import Source
+
+
+@pytest.fixture
+def source() -> Iterator[Source]:
+    """Give a source that remembers."""
+    with Source(remember=True) as made:
+        yield made
+
+
+class Reader:
+    """Reads the file "limit" as a setting, and counts how often it is parsed."""
+
+    def __init__(self, source: Source, *, inherited: bool = False) -> None:
+        self.source = source
+        self.inherited = inherited
+        self.parsed = 0
+
+    def __call__(self, directory: Path) -> bytes | None:
+        """Read it as a scrape does."""
+        self.source.refresh()
+        return self.source.settings(str(directory), ("limit",), self._parse, inherited=self.inherited)
+
+    def _parse(self, data: bytes | None) -> bytes | None:
+        self.parsed += 1
+        return data
+
+
+def cgroup(path: Path, content: bytes = b"1\n") -> Path:
+    """Make a directory with the file."""
+    path.mkdir()
+    (path / "limit").write_bytes(content)
+    return path
+
+
+def overwrite(path: Path, content: bytes) -> None:
+    """Write as one writes to a control file: no other file takes its place."""
+    descriptor = os.open(path, os.O_WRONLY)
+    os.write(descriptor, content)
+    os.close(descriptor)
+
+
+def test_a_setting_is_read_when_somebody_wrote(tmp_path: Path, source: Source) -> None:
+    """At once after the write, and not before the next."""
+    read, directory = Reader(source), cgroup(tmp_path / "a")
+    assert [read(directory) for _ in range(5)] == [b"1\n"] * 5
+    assert read.parsed == 1
+    for number in range(20):
+        overwrite(directory / "limit", b"%02d" % number)
+        assert read(directory) == b"%02d" % number
+    assert read.parsed == 21
+
+
+def test_writes_to_an_ancestor_matter_for_what_is_inherited(tmp_path: Path, source: Source) -> None:
+    """Others are their own directory's matter."""
+    parent = cgroup(tmp_path / "a")
+    child = cgroup(parent / "b")
+    own, inherited = Reader(source), Reader(source, inherited=True)
+    for _ in range(2):
+        assert (own(parent), own(child), inherited(child)) == (b"1\n",) * 3
+    overwrite(parent / "limit", b"2\n")
+    assert (own(child), inherited(child)) == (b"1\n",) * 2
+    assert (own.parsed, inherited.parsed) == (2, 2)
+
+
+def test_a_directory_made_again_is_another(tmp_path: Path, source: Source) -> None:
+    """What was remembered of its predecessor is forgotten when the tree says that it is gone."""
+    read, directory = Reader(source), cgroup(tmp_path / "a")
+    assert read(directory) == b"1\n"
+    (directory / "limit").unlink()
+    directory.rmdir()
+    source.forget(str(directory))
+    cgroup(tmp_path / "a", b"2\n")
+    assert read(directory) == b"2\n"
+
+
+def test_what_changes_without_a_write_is_read_when_told(tmp_path: Path, source: Source) -> None:
+    """A CPU that went makes all settings unknown."""
+    read, directory = Reader(source, inherited=True), cgroup(tmp_path / "a")
+    read(directory)
+    source.clear_settings()
+    read(directory)
+    assert read.parsed == 2
+
+
+def test_lost_notifications_forget_everything(tmp_path: Path, source: Source) -> None:
+    """When the kernel's queue overflows, all settings are read again."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    read = Reader(source)
+    first, second = cgroup(tmp_path / "a"), cgroup(tmp_path / "b")
+    assert (read(first), read(second)) == (b"1\n", b"1\n")
+    descriptors = [os.open(one / "limit", os.O_WRONLY) for one in (first, second)]
+    for number in range(limit + 10):  # the same event twice in a row is one
+        os.pwrite(descriptors[number % 2], b"2\n", 0)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    third = cgroup(tmp_path / "c")
+    assert (read(third), read(first), read(second)) == (b"1\n", b"2\n", b"2\n")
+
+
+def test_the_same_bytes_are_the_same_record(tmp_path: Path, source: Source) -> None:
+    """Files are read each time all the same: a change is seen at once."""
+    directory = cgroup(tmp_path / "a")
+
+    def parse(limit: bytes | None, missing: bytes | None) -> list[bytes | None]:
+        return [limit, missing]
+
+    names = ("limit", "none")
+    first = source.record(str(directory), names, parse)
+    assert source.record(str(directory), names, parse) is first
+    overwrite(directory / "limit", b"2\n")
+    assert source.record(str(directory), names, parse) == [b"2\n", None]
+
+
+def test_without_notifications_settings_are_read_each_time(
+    tmp_path: Path, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no watch is to be had (fs.inotify.max_user_watches) nothing is remembered, and nothing is wrong."""
+    assert source._remembered is not None
+    monkeypatch.setattr(source._remembered, "watch", lambda _directory: False)
+    read, directory = Reader(source), cgroup(tmp_path / "a")
+    read(directory)
+    overwrite(directory / "limit", b"2\n")
+    assert (read(directory), read.parsed) == (b"2\n", 2)
+
+
+def test_settings_take_no_descriptor(tmp_path: Path, source: Source) -> None:
+    """Descriptors are for what is read each time."""
+    directory = cgroup(tmp_path / "a")
+    Reader(source)(directory)
+    assert source.stats.open_descriptors == 0
