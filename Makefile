@@ -36,9 +36,10 @@ bench: privileges $(VENV)/dev.stamp ## measure beside the kernel's /proc and lxc
 golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before committing it
 	@$(BIN)/python -m pytest --update-golden tests
 
-docs: $(VENV)/dev.stamp ## write docs/metrics.md and docs/options.md from the code
+docs: $(VENV)/dev.stamp ## write docs/metrics.md and docs/options.md from the code, then the site into site/
 	@$(BIN)/python -m exporters.catalogue > docs/metrics.md.new && mv docs/metrics.md.new docs/metrics.md
 	@$(BIN)/python -m scripts.manual options > docs/options.md.new && mv docs/options.md.new docs/options.md
+	@$(BIN)/python -m mkdocs build --strict --quiet
 
 deb: $(VENV)/dev.stamp ## build a Debian package for this machine's release into dist/
 	@$(BIN)/python -m scripts.deb

@@ -1,0 +1,113 @@
+"""The commands of docs/quickstart.md, typed as they stand there, show what it says they show."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY
+
+pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+
+PAGE = REPOSITORY / "docs/quickstart.md"
+ANYTHING = "…"
+MODULES = {"procfs-fuse": "procfs_fuse", "cgroup-exporter": "exporters", "ctop": "ctop", "cgscope": "cgscope"}
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A command and the lines that its output has; … stands for anything."""
+
+    command: str
+    output: tuple[str, ...]
+
+
+def sessions(page: str) -> Iterator[tuple[str, list[Typed]]]:
+    """Yield (title, commands) of each section with a console."""
+    for section in re.split(r"(?m)^## ", page)[1:]:
+        title = section.partition("\n")[0]
+        for block in re.findall(r"(?ms)^```console\n(.*?)^```", section):
+            yield title, list(commands(block))
+
+
+def commands(block: str) -> Iterator[Typed]:
+    """Yield what is typed: lines behind a prompt that names one of our programs."""
+    prompt = re.compile(rf"(?m)^[#$] (?=(?:{'|'.join(MODULES)})\b)")
+    for part in prompt.split(block)[1:]:
+        command, *output = part.rstrip("\n").split("\n")
+        yield Typed(command, tuple(output))
+
+
+def fits(expected: tuple[str, ...], output: str) -> bool:
+    """Whether the output has the expected lines in this order, with anything where … stands."""
+    lines = [
+        r"(?:.*\n)*?" if line == ANYTHING else re.escape(line).replace(ANYTHING, ".*") + r"\n" for line in expected
+    ]
+    return re.fullmatch("".join(lines) + r"(?:.*\n)*", output) is not None
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """The programs in PATH, with state and a mount point that nobody else has."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, module in MODULES.items():
+        script = programs / name
+        script.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n', encoding="utf-8")
+        script.chmod(0o755)
+    return {
+        **os.environ,
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": str(REPOSITORY),
+        "CGSCOPE_STATE_DIR": str(tmp_path / "state"),
+        "LC_ALL": "C.UTF-8",
+    }
+
+
+def type_all(typed: list[Typed], folder: Path, environment: dict[str, str]) -> None:
+    """Type commands into one shell that has a /var/lib of its own: the default places may be in use here."""
+    (folder / "lib").mkdir()
+    lines = [f"mount --bind {folder}/lib /var/lib || exit 1"]
+    for number, one in enumerate(typed):
+        lines.append(
+            f"{{ {one.command}\n}} >{folder}/{number}.out 2>{folder}/{number}.err; echo $? >{folder}/{number}.code"
+        )
+    words = ["unshare", "--mount", "--propagation", "private", "bash", "-c", "\n".join(lines)]
+    subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, timeout=PATIENCE_SECONDS, check=True)
+
+
+@pytest.mark.parametrize(
+    ("title", "typed"), [pytest.param(title, typed, id=title) for title, typed in sessions(PAGE.read_text("utf-8"))]
+)
+def test_commands_do_what_the_page_says(
+    title: str, typed: list[Typed], environment: dict[str, str], tmp_path: Path
+) -> None:
+    """Each command ends with 0 and prints what stands below it."""
+    assert typed, title
+    type_all(typed, tmp_path, environment)
+    for number, one in enumerate(typed):
+        code, out, err = ((tmp_path / f"{number}.{what}").read_text("utf-8") for what in ("code", "out", "err"))
+        assert code == "0\n", (one.command, err)
+        assert fits(one.output, out), (one.command, out)
+
+
+def test_the_page_is_read() -> None:
+    """Sections without a console, and prompts that are none, are no commands."""
+    page = "## a\n```console\n# ctop -x\none …\n# TYPE x\n$ cgscope y\n```\n## b\n```text\n# ctop z\n```\n"
+    assert list(sessions(page)) == [("a", [Typed("ctop -x", ("one …", "# TYPE x")), Typed("cgscope y", ())])]
+
+
+def test_what_fits() -> None:
+    """Whole lines in order; … is part of a line, or any number of lines."""
+    output = "a 1\nb\nc\nd\n"
+    assert fits(("a …", "…", "c"), output)
+    assert not fits(("b",), output)
+    assert not fits(("a …", "c"), output)
+    assert not fits(("a 2",), output)
