@@ -58,6 +58,7 @@ class Service:
         self._listener: Listener | None = None
         self._ended = asyncio.Event()
         self._reloading: asyncio.Task[None] | None = None
+        self._changing = asyncio.Lock()
         self.addresses: list[tuple[str, int]] = []
 
     @property
@@ -118,6 +119,10 @@ class Service:
 
     async def reload(self) -> None:
         """Take over a changed configuration; a wrong one is logged, and everything stays as it is."""
+        async with self._changing:
+            await self._reload()
+
+    async def _reload(self) -> None:
         try:
             chosen = self._reread()
             exporter = Exporter(chosen.settings, heir_of=self._exporter)

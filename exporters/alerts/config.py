@@ -29,6 +29,7 @@ _SECTION: Final = (
     "runbooks",
     "labels",
     "engine-labels",
+    "shipped-rules",
     "rules",
     "overrides",
     "processes",
@@ -74,7 +75,8 @@ def read_alerts(value: Value) -> AlertConfig:
     if not value.is_mapping():
         return AlertConfig(enabled=value.flag())
     given = Fields.of(value, _SECTION, "alerts")
-    rules = given.get("rules", _rules, dict(shipped_rules()))
+    first = shipped_rules() if given.get("shipped-rules", Value.flag, True) else {}  # noqa: FBT003 - a default
+    rules = given.get("rules", lambda one: _rules(one, first), dict(first))
     return AlertConfig(
         enabled=given.get("enabled", Value.flag, True),
         interval_seconds=given.get("evaluation-interval", fields.longer, 15.0),
@@ -97,23 +99,24 @@ def read_alerts(value: Value) -> AlertConfig:
 # -------------------------------------------------------------------------------------------------- rules
 
 
-def _rules(value: Value) -> dict[str, Rule]:
-    """Read changes of the rules that come with the exporter, and further ones: those have a ``value``."""
-    found = dict(shipped_rules())
+def _rules(value: Value, first: Mapping[str, Rule]) -> dict[str, Rule]:
+    """Read changes of the rules that come with the exporter, and rules of one's own: those have a ``value``."""
+    found, known = dict(first), shipped_rules()
     for alert, place, content in value.items():
-        if alert in found:
-            changed = changed_rule(found.pop(alert), content)
+        if alert in known and not _has_value(content):
+            found.pop(alert, None)
+            changed = changed_rule(known[alert], content)
             if changed is not None:
                 found[alert] = changed
-        elif fields.is_off(content) or not _has_value(content):
-            raise place.error(f"there is no rule {alert!r}; {_nearest(alert, found)}, and a new one needs a value")
-        else:
+        elif _has_value(content):
             found[alert] = new_rule(alert, place, content, _OWN_GROUP)
+        else:
+            raise place.error(f"there is no rule {alert!r}; {_nearest(alert, known)}, and a new one needs a value")
     return found
 
 
 def _has_value(content: Value) -> bool:
-    return any(key == "value" for key, _, _ in content.items())
+    return content.is_mapping() and any(key == "value" for key, _, _ in content.items())
 
 
 def _nearest(alert: str, rules: Iterable[str]) -> str:

@@ -53,6 +53,7 @@ class Alerts:
         self._sampler = Sampler()
         self._journal = Journal()
         self._senders: dict[Receiver, Sender] = {}
+        self._evaluating = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self.board: Board | None = None
         """What is shown on the page; None while alerts are off."""
@@ -90,7 +91,8 @@ class Alerts:
         due = loop.time()
         while True:
             try:
-                await self._evaluate(engine, board)
+                async with self._evaluating:
+                    await self._evaluate(engine, board)
             except Exception:
                 log.exception("alerts could not be evaluated; the next attempt is made as usual")
             # On a machine that is too slow evaluations are left out, not made up for.
@@ -125,13 +127,13 @@ class Alerts:
     # ---------------------------------------------------------------------------------------- changing
 
     async def _pause(self) -> None:
-        """Stop evaluating. An evaluation that runs is awaited, so that none is told half of."""
+        """Stop evaluating. An evaluation that runs is awaited: what it resolves has to be told."""
         if self._task is None:
             return
-        self._task.cancel()
+        async with self._evaluating:
+            self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._task
-        await self._run(_nothing)  # the thread that reads has finished what it began
         self._task = None
 
     async def _switch_off(self) -> None:
@@ -196,7 +198,3 @@ def _engine(config: AlertConfig, before: Engine | None) -> Engine:
 
 def _ended(alert: Alert, now: float) -> Alert:
     return Alert("resolved", alert.labels, alert.annotations, alert.value, alert.since, now)
-
-
-def _nothing() -> None:
-    """Do nothing, in turn."""

@@ -1,7 +1,7 @@
 """A receiver of webhooks, in a process of its own so that it can be killed: ``receiver.py PORT FILE MODE``.
 
-Each body that it took is a line of FILE. MODE ``take`` answers 200, ``refuse`` 503; ``hang`` reads the request, says so on
-standard output and never answers.
+Each body that it took is a line of FILE. MODE ``take`` answers 200, ``refuse`` 503; ``hang`` reads the request, says so
+on standard output and never answers.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ def test_everything_that_can_be_said(tmp_path: Path) -> None:
     assert found.needed_labels == ("owner", "com.example/team")
     # Raised by 5 points less: cleared by 5 points less, too.
     (level,) = rules["ContainerMemoryNearLimit"].levels.values()
-    assert (level.raise_at, level.clear_at, level.for_seconds) == (0.85, pytest.approx(0.75), 300.0)
+    assert (level.raise_at, round(level.clear_at, 9), level.for_seconds) == (0.85, 0.75, 300.0)
     assert "ContainerEmpty" not in rules
     assert rules["QueueOfThreads"].levels == {"info": Level(10, 10)}
     assert found.overrides[0].rules["ContainerCpuThrottled"] is None
@@ -90,6 +90,17 @@ def test_it_can_be_switched(tmp_path: Path, text: str, *, enabled: bool) -> None
     found = read(tmp_path, text)
     assert found.enabled is enabled
     assert found.rules == tuple(shipped_rules().values())
+
+
+def test_only_named_rules(tmp_path: Path) -> None:
+    """Without the shipped rules there are those that are named, as they come or changed, or one's own instead."""
+    text = "shipped-rules: off\nrules:\n  ContainerEmpty: {info: {for: 1h}}\n"
+    text += "  ContainerGone: {value: container_threads, summary: x, info: {raise: 1}}\n"
+    found = {rule.alert: rule for rule in read(tmp_path, text).rules}
+    assert found.keys() == {"ContainerEmpty", "ContainerGone"}
+    assert found["ContainerEmpty"].levels["info"].for_seconds == 3600
+    assert found["ContainerGone"].value == "container_threads"
+    assert read(tmp_path, "shipped-rules: off").rules == ()
 
 
 WRONG = [

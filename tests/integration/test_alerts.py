@@ -1,0 +1,333 @@
+"""Alerts of real containers, through the real exporter, Prometheus and Alertmanager, to those who want to know."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cgroup_model.mounts import discover_mounts
+from scripts.debian_tools import Tool
+from tests.exporters.alerts.test_sender import arrived, free_port, receiving
+from tests.integration.containers import Container, mounted, running
+
+PATIENCE_SECONDS = 240
+NAME = f"cgscope-alerts-{os.getpid()}"
+
+native = pytest.mark.skipif(bool(os.environ.get("CGSCOPE_WORLD")), reason="Prometheus runs beside the native suite")
+
+
+def eventually(look: Callable[[], Any], what: str) -> Any:  # noqa: ANN401 - whatever is waited for
+    """Wait until something is true, and give it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            found = look()
+        except (OSError, urllib.error.URLError):
+            found = None
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not in {PATIENCE_SECONDS} s: {what}")
+
+
+def fetch(url: str) -> Any:  # noqa: ANN401 - JSON
+    """Get JSON."""
+    with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own
+        return json.load(answer)
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Container]:
+    """Run a real container that may use 48 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("making containers takes root")
+    if discover_mounts().for_controller("memory") is None:
+        pytest.skip("no memory controller here")
+    with mounted(tmp_path) as instance, running(instance, NAME, "--memory", "48M", "--pids", "50") as one:
+        yield one
+
+
+class Exporter:
+    """A running exporter with a configuration file."""
+
+    def __init__(self, folder: Path, config: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.path = folder / "exporter.yml"
+        self.log = folder / "exporter.log"
+        self.configure(config)
+        command = [sys.executable, "-m", "exporters", "--config", str(self.path), "--oom-state", "none"]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen([*command, "--listen", f"127.0.0.1:{self.port}"], stderr=log)
+        eventually(lambda: "serving http" in self.log.read_text(), "the exporter serves")
+
+    def configure(self, config: str) -> None:
+        """Write the configuration; ``$ADDRESS`` in it is where the exporter listens."""
+        self.path.write_text(config.replace("$ADDRESS", f"127.0.0.1:{self.port}"))
+
+    def alerts(self, state: str = "firing") -> list[Mapping[str, Any]]:
+        """List its alerts."""
+        return [one for one in fetch(f"{self.url}/api/v1/alerts")["alerts"] if one["state"] == state]
+
+    def evaluated(self) -> None:
+        """Wait until a whole evaluation has begun and ended from now on."""
+        before = self.evaluations()
+        eventually(lambda: self.evaluations() >= before + 2, "two evaluations")
+
+    def evaluations(self) -> int:
+        """How often rules were evaluated."""
+        return self.number("cgroup_exporter_alert_evaluations_total", "alerts")
+
+    def number(self, metric: str, collector: str) -> int:
+        """Read a metric without labels; 0 while it is not there."""
+        url = f"{self.url}/metrics?collect[]={collector}"
+        with urllib.request.urlopen(url, timeout=PATIENCE_SECONDS) as answer:  # noqa: S310 - our own
+            found = re.search(rf"^{metric} (\d+)$", answer.read().decode(), re.MULTILINE)
+        return int(found[1]) if found else 0
+
+    def end(self) -> str:
+        """End it; gives what it logged."""
+        self.process.terminate()
+        assert self.process.wait(PATIENCE_SECONDS) == 0, self.log.read_text()
+        text = self.log.read_text()
+        assert "Traceback" not in text, text
+        return text
+
+
+@contextmanager
+def exporting(folder: Path, config: str) -> Iterator[Exporter]:
+    """Run an exporter."""
+    exporter = Exporter(folder, config)
+    try:
+        yield exporter
+    finally:
+        exporter.end()
+
+
+# ------------------------------------------------------------------------- the whole way, with an OOM kill
+
+SHORT = """
+cgroups: containers
+alerts:
+  evaluation-interval: 1s
+  labels: {job: cgroup-exporter, instance: "$ADDRESS"}
+  shipped-rules: off
+  rules:
+    ContainerOomKilled:  # as it comes, with seconds for minutes
+      value: >
+        container_oom_kills_total{id!="/"} - (container_oom_kills_total offset 20s or 0 * container_oom_kills_total)
+        and time() - container_oom_last_kill_time_seconds < 20
+      detail: container_oom_last_victim_info
+      critical: {raise: 0}
+      summary: "{who}: the OOM killer ended {value} processes, the last one {detail_comm} ({detail_pid})"
+"""
+
+
+@native
+def test_an_oom_kill_reaches_alertmanager_and_is_resolved(
+    container: Container, tool: Callable[[str], Tool], tmp_path: Path
+) -> None:
+    """Both ways: told by Prometheus with our rules, and by the exporter itself. Name, victim, runbook; then resolved.
+
+    Both have the same labels, so that one Alertmanager takes them for one alert.
+    """
+    by_prometheus, by_exporter = free_port(), free_port()
+    config = f"{SHORT}  alertmanagers: [{{url: 'http://127.0.0.1:{by_exporter}', repeat: 2s}}]\n"
+    with (
+        alertmanager(tool, tmp_path, by_prometheus) as first,
+        alertmanager(tool, tmp_path, by_exporter) as second,
+        exporting(tmp_path, config) as exporter,
+        prometheus(tool, tmp_path, exporter, by_prometheus),
+    ):
+        exporter.evaluated()
+        container.sh("tail /dev/zero; true")
+        found = [
+            eventually(lambda ask=ask: ask("ContainerOomKilled"), "the alert is in Alertmanager")  # type: ignore[misc]
+            for ask in (first, second)
+        ]
+        for one in found:
+            assert one["labels"]["name"] == NAME
+            assert one["labels"]["severity"] == "critical"
+            assert one["annotations"]["runbook_url"] == "docs/runbooks/ContainerOomKilled.md"
+            assert re.search(
+                rf"^{NAME}: the OOM killer ended 1 processes, the last one tail \(\d+\)$", one["annotations"]["summary"]
+            )
+        assert found[0]["labels"] == found[1]["labels"]
+        assert found[0]["fingerprint"] == found[1]["fingerprint"]
+        for ask in (first, second):
+            eventually(lambda ask=ask: ask("ContainerOomKilled") is None, "the alert is resolved")  # type: ignore[misc]
+
+
+Ask = Callable[[str], Mapping[str, Any] | None]
+
+
+@contextmanager
+def alertmanager(tool: Callable[[str], Tool], folder: Path, port: int) -> Iterator[Ask]:
+    """Run Alertmanager; gives a function that finds the container's active alert of a name."""
+    found = tool("prometheus-alertmanager")
+    config = folder / "alertmanager.yml"
+    config.write_text("route: {receiver: nobody}\nreceivers: [{name: nobody}]\n")
+    words = [f"--config.file={config}", f"--storage.path={folder / f'alertmanager-{port}'}"]
+    words += [f"--web.listen-address=127.0.0.1:{port}", "--cluster.listen-address="]
+    with (folder / f"alertmanager-{port}.log").open("wb") as log:
+        process = subprocess.Popen(_with_template([found.path, *words]), env=found.env, stderr=log, stdout=log)
+
+    def ask(name: str) -> Mapping[str, Any] | None:
+        matchers = urllib.parse.urlencode([("filter", f'alertname="{name}"'), ("filter", f'name="{NAME}"')])
+        alerts: list[Mapping[str, Any]] = fetch(f"http://127.0.0.1:{port}/api/v2/alerts?active=true&{matchers}")
+        return alerts[0] if alerts else None
+
+    try:
+        eventually(lambda: fetch(f"http://127.0.0.1:{port}/api/v2/status"), "Alertmanager runs")
+        yield ask
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _with_template(command: list[str]) -> list[str]:
+    """Show Debian's Alertmanager, unpacked and not installed, its template where it looks for it."""
+    if os.path.exists("/usr/share/prometheus/alertmanager/default.tmpl"):
+        return command
+    tree = command[0].removesuffix("/usr/bin/prometheus-alertmanager")
+    script = 'mount -t tmpfs tmpfs /usr/share && cp -r "$0" /usr/share/prometheus && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, f"{tree}/usr/share/prometheus", *command]
+
+
+@contextmanager
+def prometheus(tool: Callable[[str], Tool], folder: Path, exporter: Exporter, alertmanager_port: int) -> Iterator[None]:
+    """Run Prometheus with the rules that the exporter prints for its own configuration."""
+    command = [sys.executable, "-m", "exporters", "alerts", "--rules", "--config", str(exporter.path)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    (folder / "rules.yml").write_text(printed.replace("interval: 15s", "interval: 1s"))
+    config = folder / "prometheus.yml"
+    config.write_text(
+        "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
+        f"rule_files: ['{folder / 'rules.yml'}']\n"
+        "scrape_configs:\n  - job_name: cgroup-exporter\n"
+        f"    static_configs: [{{targets: ['127.0.0.1:{exporter.port}']}}]\n"
+        f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{alertmanager_port}']}}]}}]}}\n"
+    )
+    found, port = tool("prometheus"), free_port()
+    words = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'tsdb'}"]
+    words += [f"--web.listen-address=127.0.0.1:{port}", "--rules.alert.resend-delay=2s"]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen([found.path, *words], env=found.env, stderr=log)
+    try:
+        url = f"http://127.0.0.1:{port}/api/v1/query?query=" + urllib.parse.quote("cgroup_exporter_containers")
+        eventually(lambda: fetch(url)["data"]["result"], "Prometheus has scraped")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+# ---------------------------------------------------------------------------------- the exporter by itself
+
+WATCHING = """
+alerts:
+  evaluation-interval: 1s
+  engine-labels: [owner]
+  shipped-rules: off
+  rules:
+    ContainerThreadsNearLimit: {critical: off, warning: off, info: {raise: 30%, clear: 20%, for: 0s}}
+    KeyProcessMissing: {critical: {for: 0s}}
+    KernelLogMatched: {info: {raise: 300}}
+  processes:
+    - {name: sleeper, cmdline: "sleep 7654[3]21", max: 5}
+  kernel-log:
+    shipped: false
+    patterns: [{name: marker, regex: "cgscope-marker-$MARK", severity: info}]
+  webhooks: [{url: "http://127.0.0.1:$HOOK/", first-wait: 100ms, longest-wait: 500ms}]
+"""
+
+
+def test_threads_and_processes_of_a_container(container: Container, tmp_path: Path) -> None:
+    """Too many threads, a process that is missing: they fire, the webhook and the listing know, and they resolve."""
+    hook, file = free_port(), tmp_path / "hook"
+    config = WATCHING.replace("$HOOK", str(hook)).replace("$MARK", str(os.getpid()))
+    with receiving(hook, file), exporting(tmp_path, config) as exporter:
+        eventually(lambda: ("KeyProcessMissing", "firing") in arrived(file), "the missing process is told")
+        pid = container.start("sleep 7654321")
+        eventually(lambda: ("KeyProcessMissing", "resolved") in arrived(file), "the process is there")
+        pids = [pid, *(container.start("sleep 3600") for _ in range(20))]
+        eventually(lambda: ("ContainerThreadsNearLimit", "firing") in arrived(file), "many threads are told")
+        assert NAME in [
+            one["labels"]["name"] for one in exporter.alerts() if one["name"] == "ContainerThreadsNearLimit"
+        ]
+        listing = [sys.executable, "-m", "exporters", "alerts", "--url", exporter.url]
+        listed = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
+        assert re.search(rf"firing +info .*ContainerThreadsNearLimit +{NAME}: \d+%", listed), listed
+        container.sh(f"kill {' '.join(map(str, pids))}")
+        eventually(lambda: ("ContainerThreadsNearLimit", "resolved") in arrived(file), "they ended")
+    assert "alert firing: ContainerThreadsNearLimit (info)" in exporter.log.read_text()
+
+
+def test_a_wrong_configuration_changes_nothing(container: Container, tmp_path: Path) -> None:
+    """SIGHUP with a mistake: the mistake is logged with its place, alerts go on; with a right one they follow it."""
+    del container
+    config = WATCHING.replace("$HOOK", "1").replace("$MARK", "x")
+    with exporting(tmp_path, config) as exporter:
+        exporter.evaluated()
+        (first,) = [one for one in exporter.alerts() if one["name"] == "KeyProcessMissing"]
+        exporter.configure(config.replace("raise: 30%", "raise: many"))
+        exporter.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "expected a number, found 'many'" in exporter.log.read_text(), "the mistake is logged")
+        assert re.search(r"exporter\.yml:\d+:\d+: expected a number.*stays in force", exporter.log.read_text())
+        exporter.evaluated()
+        assert [one["since"] for one in exporter.alerts() if one["name"] == "KeyProcessMissing"] == [first["since"]]
+        exporter.configure(config.replace("max: 5", "max: 6"))
+        exporter.process.send_signal(signal.SIGHUP)
+        eventually(lambda: "configuration reloaded" in exporter.log.read_text(), "the right one is taken")
+        exporter.evaluated()
+        assert [one["since"] for one in exporter.alerts() if one["name"] == "KeyProcessMissing"] == [first["since"]]
+        exporter.configure("alerts: false\n")
+        exporter.process.send_signal(signal.SIGHUP)
+        eventually(lambda: not fetch(f"{exporter.url}/api/v1/alerts")["enabled"], "they are switched off")
+
+
+def test_the_kernel_log_is_watched(tmp_path: Path) -> None:
+    """A line that the kernel writes fires its pattern's alert, with the line in the text."""
+    if os.geteuid() != 0:
+        pytest.skip("the kernel's log takes root")
+    # What user space writes is not the kernel's: it must not count. The OOM killer's own words are the kernel's.
+    config = WATCHING.replace("$HOOK", "1").replace('"cgscope-marker-$MARK"', f"'oom-kill:constraint.*{NAME}-log'")
+    with exporting(tmp_path, config) as exporter, mounted(tmp_path) as instance:
+        exporter.evaluated()
+        Path("/dev/kmsg").write_text(f"oom-kill:constraint=NONE, says a user of {NAME}-log\n")
+        exporter.evaluated()
+        assert [one for one in exporter.alerts() if one["name"] == "KernelLogMatched"] == []
+        with running(instance, f"{NAME}-log", "--memory", "16M") as one:
+            eventually(lambda: _killed(one, exporter), "the kernel says that it kills")
+        (alert,) = [one for one in exporter.alerts() if one["name"] == "KernelLogMatched"]
+        assert alert["annotations"]["summary"].startswith("kernel log, marker: oom-kill:constraint=CONSTRAINT_MEMCG")
+
+
+def _killed(container: Container, exporter: Exporter) -> bool:
+    """Have something killed, and look for the alert: the kernel limits how often it writes about it."""
+    container.sh("tail /dev/zero; true")
+    return any(one["name"] == "KernelLogMatched" for one in exporter.alerts())
+
+
+def test_without_alerts_nothing_runs(container: Container, tmp_path: Path) -> None:
+    """Switched off, the exporter does not look at anything between two scrapes."""
+    del container
+    with exporting(tmp_path, "cgroups: containers\n") as exporter:
+        assert fetch(f"{exporter.url}/api/v1/alerts")["enabled"] is False
+        before = exporter.number("cgroup_exporter_scrapes_total", "exporter")
+        time.sleep(2.5)  # nothing is waited for: there must not be anything
+        assert exporter.number("cgroup_exporter_scrapes_total", "exporter") == before + 1
