@@ -43,6 +43,7 @@ ALLOWED: Final[Sequence[Allowed]] = (
     Allowed("the soak is long enough for one world", GUESTS, "it takes a minute of everything"),
     Allowed("Prometheus runs beside the native suite", GUESTS, "the same program and pages; a guest is slow"),
     Allowed("a browser runs beside the native suite", GUESTS, "the same page and numbers; a guest is slow"),
+    Allowed("programs are traced beside the native suite", GUESTS, "the same programs; User Mode Linux traces slowly"),
     # What depends on the machine at hand.
     Allowed("this machine has no swap", NATIVE, "the guests have swap"),
     Allowed("this kernel describes no topology", NATIVE, "an option of the architecture"),
