@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: privileges help run test test-long soak check bench golden docs deb manual rules clean
+.PHONY: privileges help run test test-long soak check bench golden docs deb manual rules dashboards stack screenshots clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
@@ -49,6 +49,15 @@ manual: $(VENV)/dev.stamp ## write manual pages and shell completions below dist
 
 rules: $(VENV)/dev.stamp ## write Prometheus' rule files, dashboards/prometheus/, from the exporter's rules
 	@$(BIN)/python -m exporters.alerts.prometheus
+
+dashboards: $(VENV)/dev.stamp ## write Grafana's dashboards, dashboards/grafana/, from their descriptions
+	@$(BIN)/python -m dashboards
+
+stack: privileges $(VENV)/dev.stamp ## run exporter, Prometheus and Alertmanager on loopback, with containers that do something
+	@$(BIN)/python -m scripts.stack
+
+screenshots: privileges $(VENV)/dev.stamp ## photograph the exporter's page into docs/screenshots/
+	@CGSCOPE_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest -q tests/integration/test_web.py -k pictures
 
 clean: ## remove the virtual environment and caches of this folder
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
