@@ -75,7 +75,7 @@ def read_alerts(value: Value) -> AlertConfig:
     if not value.is_mapping():
         return AlertConfig(enabled=value.flag())
     given = Fields.of(value, _SECTION, "alerts")
-    first = shipped_rules() if given.get("shipped-rules", Value.flag, True) else {}  # noqa: FBT003 - a default
+    first = shipped_rules() if given.get("shipped-rules", Value.flag, True) else {}
     rules = given.get("rules", lambda one: _rules(one, first), dict(first))
     return AlertConfig(
         enabled=given.get("enabled", Value.flag, True),
