@@ -6,10 +6,13 @@ A process that outlives its caller must not keep the caller's pipes open: whoeve
 from __future__ import annotations
 
 import os
+import socket
+import struct
 from collections.abc import Collection, Iterator
 from typing import Final
 
 _STANDARD_ERROR: Final = 2
+_INT: Final = struct.Struct("=i")
 
 
 def close_all_but(keep: Collection[int]) -> None:
@@ -26,6 +29,20 @@ def close_all_at_exec() -> None:
             os.set_inheritable(descriptor, False)  # noqa: FBT003 - its only form
         except OSError:
             continue
+
+
+def receive(connection: socket.socket, most_bytes: int, most_descriptors: int) -> tuple[bytes, list[int]]:
+    """A message and the descriptors that came with it, none of which the next program gets.
+
+    socket.recv_fds takes flags, too, but does nothing with them (Python 3.11).
+    """
+    room = socket.CMSG_SPACE(most_descriptors * _INT.size)
+    data, ancillary, _flags, _address = connection.recvmsg(most_bytes, room, socket.MSG_CMSG_CLOEXEC)
+    found: list[int] = []
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            found += [number for (number,) in _INT.iter_unpack(content[: len(content) // _INT.size * _INT.size])]
+    return data, found
 
 
 def detach_standard_streams() -> None:

@@ -5,6 +5,7 @@ An answer over the control socket can be waited for with a time limit; a read of
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,14 +37,18 @@ class Questions:
             raise Failure("which process, and which files?") from error
 
     def shown(self, pid: int, paths: Sequence[str]) -> dict[str, Any]:
-        """The files' texts, the container's cgroup path (None: the machine's files are shown) and their time to live.
+        """The files' texts, the container's cgroup path (None: the machine's files are shown), how long they stay so.
 
         JSON types. Raises OSError when the container is gone, KeyError on a path that is no virtual file.
         """
         cgroup = self._container(pid)
-        texts = {} if cgroup is None else {path: self._text(cgroup, path) for path in paths}
-        ttl_ms = self.cached.ttl_ns / 1_000_000
-        return {"container": None if cgroup is None else cgroup.path, "files": texts, "ttl_ms": ttl_ms}
+        shown = {} if cgroup is None else {path: self._text(cgroup, path) for path in paths}
+        until_ns = min((until for _text, until in shown.values()), default=0)
+        return {
+            "container": None if cgroup is None else cgroup.path,
+            "files": {path: text for path, (text, _until) in shown.items()},
+            "until_ns": until_ns,
+        }
 
     def _container(self, pid: int) -> Cgroup | None:
         if self.contents.passthrough:
@@ -53,12 +58,13 @@ class Questions:
         except (NoSuchTask, CgroupGone, OutOfSight):
             return None
 
-    def _text(self, cgroup: Cgroup, path: str) -> str:
+    def _text(self, cgroup: Cgroup, path: str) -> tuple[str, int]:
         view = VIEWS[path]
+        until_ns = time.monotonic_ns() + self.cached.ttl_ns
         if path not in self.served:
             content = self.contents.of_host(view)
         elif view.CACHEABLE:
-            content = self.cached.shown(cgroup, view)
+            content, until_ns = self.cached.shown(cgroup, view)
         else:
             content = self.contents.of_container(cgroup, view)
-        return content.decode("ascii", "replace")
+        return content.decode("ascii", "replace"), until_ns

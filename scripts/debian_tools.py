@@ -68,6 +68,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "amtool": "prometheus-alertmanager",
     "chromedriver": "chromium-driver",
     "gcc": "gcc libc6-dev",
+    "musl-gcc": "musl-tools musl-dev",
 }
 """Program -> Debian package that has it, and further ones that it is of no use without."""
 

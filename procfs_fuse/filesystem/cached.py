@@ -133,11 +133,14 @@ class CachedFileSystem(FileSystemBase):
     def release(self, node: int, fh: int) -> None:
         """Never called."""
 
-    def shown(self, cgroup: Cgroup, view: View) -> bytes:
-        """What readers of this file are given at this moment, for whoever must agree with them. Raises OSError."""
+    def shown(self, cgroup: Cgroup, view: View) -> tuple[bytes, int]:
+        """What readers of this file are given at this moment, and until when (CLOCK_MONOTONIC). Raises OSError.
+
+        For whoever must agree with them.
+        """
         node = self._containers.slots.slot_of(cgroup) << INDEX_BITS | index_of(view.PATH)
-        self._announce(node, view)
-        return self.read(node, 0, 0, _WHOLE, 0)
+        generation = self._announce(node, view)
+        return self.read(node, 0, 0, _WHOLE, 0), generation.until_ns
 
     def keep_only(self, alive_slots: set[int]) -> None:
         """Forget the content of containers that are gone."""

@@ -20,6 +20,7 @@ from cgroup_model.control import ControlError, Limits
 from cgroup_model.mounts import Mounts, OutOfSight, discover_mounts
 from cgscope.errors import Failure
 from procfs_fuse import bindings, syscalls
+from procfs_fuse.descriptors import receive
 from procfs_fuse.instances import Registry
 from procfs_fuse.launcher import cgroups, child, clocks, supervisor
 from procfs_fuse.launcher.container import PARENT_CGROUP, Container, new_id
@@ -179,7 +180,7 @@ def _receive(channel: socket.socket) -> tuple[Mapping[str, Any], int | None]:
     """A message of the child, and the descriptor that came with it; an empty one at the end."""
     data, descriptors = b"", list[int]()
     while not data.endswith(b"\n") and len(data) < _MOST_ANSWER_BYTES:
-        part, more, _, _ = socket.recv_fds(channel, _MOST_ANSWER_BYTES, 1, socket.MSG_CMSG_CLOEXEC)
+        part, more = receive(channel, _MOST_ANSWER_BYTES, 1)
         if not part:
             return {}, None
         data, descriptors = data + part, [*descriptors, *more]

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Sequence
 
 from cgscope.errors import Failure
+from procfs_fuse.descriptors import receive
 
 
 class Errand:
@@ -64,12 +65,12 @@ class Errand:
 
     def _fetch(self) -> None:
         try:
-            _data, descriptors, _, _ = socket.recv_fds(self._theirs, 1, 1, socket.MSG_CMSG_CLOEXEC)
+            _data, found = receive(self._theirs, 1, 1)
         except OSError:
-            descriptors = []
+            found = []
         self._theirs.close()
         self._is_fetched = True
-        self._listener = descriptors[0] if descriptors else -1
+        self._listener = found[0] if found else -1
 
     def _bring(self) -> None:
         from procfs_fuse.seccomp import handover  # noqa: PLC0415 - most containers never need it

@@ -135,6 +135,9 @@ class _Agent:
     def _end_when_idle(self) -> None:
         if self._holder.count or self._holder.idle_seconds < _LINGER_SECONDS:
             return
+        if not os.path.isdir(os.path.dirname(self._settings.socket_path)):  # the state directory was removed
+            self._loop.stop()
+            return
         with handover.door(self._settings.socket_path):  # nobody is between connecting and sending
             if not self._reception.is_busy():
                 self._unlink()

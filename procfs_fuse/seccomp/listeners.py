@@ -8,6 +8,8 @@ import socket
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
+from procfs_fuse import descriptors
+
 _MOST_BYTES: Final = 4096
 
 
@@ -29,9 +31,9 @@ def send(channel: socket.socket, listener: Listener) -> None:
 
 def receive(channel: socket.socket) -> Listener | None:
     """What `send` sent; None when the other end is closed."""
-    data, descriptors, _flags, _address = socket.recv_fds(channel, _MOST_BYTES, 4, socket.MSG_CMSG_CLOEXEC)
-    if not data or not descriptors:
+    data, found = descriptors.receive(channel, _MOST_BYTES, 4)
+    if not data or not found:
         return None
-    for surplus in descriptors[1:]:
+    for surplus in found[1:]:
         os.close(surplus)
-    return replace(Listener(**json.loads(data)), descriptor=descriptors[0])
+    return replace(Listener(**json.loads(data)), descriptor=found[0])

@@ -1,6 +1,6 @@
 """Where listeners arrive: the socket that OCI profiles call ``listenerPath``.
 
-A runtime connects, sends one JSON object with the descriptors, and closes (config-linux.md of the OCI runtime
+A runtime connects and sends one JSON object with the descriptors (config-linux.md of the OCI runtime
 specification, "Container Process State"). ``listenerMetadata`` comes with it: words that choose what is answered.
 """
 
@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from procfs_fuse.descriptors import receive
 from procfs_fuse.seccomp.notify import is_listener
 from procfs_fuse.transport.loop import Loop
 
-_STATUS: Final = b'{"do": "status"}\n'
 _LISTENER_NAME: Final = "seccompFd"  # in the state's list of descriptors
 _MOST_BYTES: Final = 1 << 20
 _MOST_DESCRIPTORS: Final = 8
@@ -82,26 +82,30 @@ class Reception:
 
     def _receive(self, client: _Client) -> None:
         try:
-            flags = socket.MSG_CMSG_CLOEXEC
-            data, descriptors, _, _ = socket.recv_fds(client.connection, 1 << 16, _MOST_DESCRIPTORS, flags)
+            data, descriptors = receive(client.connection, 1 << 16, _MOST_DESCRIPTORS)
         except BlockingIOError:
             return
         except OSError:
             data, descriptors = b"", []
         client.data += data
         client.descriptors += descriptors
-        if client.data == _STATUS:
-            with contextlib.suppress(OSError):
-                client.connection.send(json.dumps({"ok": self._status()}).encode() + b"\n")
+        # Its own end tells that a message is complete: runc keeps the connection while the container's process runs.
+        state = _complete(client.data)
+        if state is not None:
+            self._understand(client, state)
         elif data and len(client.data) <= _MOST_BYTES and len(client.descriptors) <= _MOST_DESCRIPTORS:
             return
-        else:
-            self._take_from(client)
+        elif client.data:
+            log.error("a message that is not a container's state")
         self._drop(client)
 
-    def _take_from(self, client: _Client) -> None:
+    def _understand(self, client: _Client, state: Mapping[str, Any]) -> None:
+        if state.get("do") == "status":
+            with contextlib.suppress(OSError):
+                client.connection.send(json.dumps({"ok": self._status()}).encode() + b"\n")
+            return
         try:
-            name, metadata, index = parse(client.data)
+            name, metadata, index = understood(state)
             descriptor = client.descriptors[index]
         except (ValueError, KeyError, TypeError, IndexError) as error:
             log.error("a message that is not a container's state with a listener: %r", error)  # noqa: TRY400
@@ -123,15 +127,25 @@ class Reception:
         self._clients.remove(client)
 
 
-def parse(data: bytes) -> tuple[str, str, int]:
+def _complete(data: bytes) -> Mapping[str, Any] | None:
+    """The object of a message that is there as a whole."""
+    if not data.rstrip().endswith(b"}"):
+        return None
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def understood(state: Mapping[str, Any]) -> tuple[str, str, int]:
     """Name of the container, metadata, and which descriptor is the listener. Raises ValueError, KeyError, TypeError."""
-    state: dict[str, Any] = json.loads(data)
     name = str((state.get("state") or {}).get("id") or f"process {state.get('pid')}")
     return name, str(state.get("metadata") or ""), list(state["fds"]).index(_LISTENER_NAME)
 
 
 def message(name: str, pid: int, metadata: str) -> bytes:
-    """What a runtime sends, for `parse`."""
+    """What a runtime sends, for `understood`."""
     state = {"ociVersion": "1.0.2", "id": name, "status": "creating", "pid": pid, "bundle": "/"}
     whole = {"ociVersion": "1.0.2", "fds": [_LISTENER_NAME], "pid": pid, "metadata": metadata, "state": state}
     return json.dumps(whole).encode()

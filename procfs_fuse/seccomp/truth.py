@@ -33,7 +33,7 @@ class Shown:
 
     container: str | None
     files: Mapping[str, str]
-    ttl_seconds: float  # for how long the file system itself goes on showing it
+    until: float  # when the file system itself may show something else; CLOCK_MONOTONIC, seconds
 
 
 class Truth:
@@ -104,4 +104,4 @@ def _exchange(connection: socket.socket, request: Mapping[str, Any]) -> Any:  # 
 
 
 def _understood(answer: Any) -> Shown:  # noqa: ANN401 - JSON
-    return Shown(answer["container"], answer["files"], answer["ttl_ms"] / 1000)
+    return Shown(answer["container"], answer["files"], answer["until_ns"] / 1e9)

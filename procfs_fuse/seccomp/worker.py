@@ -201,7 +201,7 @@ class Worker:
         now = self._clock()
         _make_room(self._good)
         self._good[listener.number, _membership(pid), call] = _Known(facts, now + _GOOD_SECONDS)
-        return _Known(facts, now + min(_LONGEST_SECONDS, shown.ttl_seconds))
+        return _Known(facts, min(now + _LONGEST_SECONDS, shown.until))
 
 
 def _membership(pid: int) -> bytes:

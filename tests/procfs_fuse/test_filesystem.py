@@ -314,11 +314,11 @@ def test_one_generation_per_ttl() -> None:
 def test_shown_is_what_readers_are_given() -> None:
     """Who must agree with the readers of a cached file is told the generation that these have, and they its."""
     world = World(ttl_ns=3600 * 10**9)
-    shown = world.cached.shown(world.containers.find(ONE), CACHED)
+    shown, _until = world.cached.shown(world.containers.find(ONE), CACHED)
     node = world.node(f"{ONE}/proc/meminfo", world.cached)
     assert world.cached.getattr(node, 3).size == len(shown)
     assert world.cached.read(node, 0, 0, 4096, 3) == shown
-    assert world.cached.shown(world.containers.find(ONE), CACHED) == shown
+    assert world.cached.shown(world.containers.find(ONE), CACHED)[0] == shown
     assert world.collector.taken == 1
 
 

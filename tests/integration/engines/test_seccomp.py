@@ -1,0 +1,169 @@
+"""runc, crun and Podman with our seccomp profile: what the kernel tells agrees with /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scripts.debian_tools import Tool
+from tests.integration import asker
+from tests.integration.command_line import NEEDS, REASON, CommandLine
+from tests.integration.engines import oci_runtime, truth
+from tests.integration.engines.oci_runtime import Container, Runtime
+from tests.integration.sysinfo_agent import Agent, need_listeners
+
+pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+
+FindTool = Callable[[str], Tool]
+SHOWN = ("meminfo", "uptime", "loadavg", "cpuinfo")  # what runtimes let anybody bind
+
+
+@pytest.fixture(scope="module")
+def root(root_file_system: Path, tool: FindTool) -> Path:
+    """A root file system with the asking programs."""
+    need_listeners()
+    for program in (asker.build(root_file_system / "bin", tool), asker.build_with_musl(root_file_system / "bin", tool)):
+        assert program.exists()
+    shutil.copy(tool("nproc").path, root_file_system / "bin/real-nproc")
+    return root_file_system
+
+
+@pytest.fixture(params=["runc", "crun"])
+def runtime(request: pytest.FixtureRequest, tmp_path: Path, tool: FindTool) -> Runtime:
+    """Each of the two."""
+    return Runtime(tool(request.param), tmp_path)
+
+
+@pytest.fixture
+def agent(instance: CommandLine, tmp_path: Path) -> Iterator[Agent]:
+    """An agent that asks the tests' instance."""
+    agent = Agent(instance, tmp_path, "--patience", "120s", "--watchdog", "120s")
+    yield agent
+    agent.close()
+
+
+def profile(instance: CommandLine, agent: Agent, *options: str) -> dict[str, Any]:
+    """What the command prints."""
+    done = instance("seccomp-profile", "--socket", agent.socket, *options)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def binds(instance: CommandLine) -> list[tuple[str, str]]:
+    """Which virtual files are shown where."""
+    (found,) = instance.status()
+    return [(f"{found['mountpoint']}/proc/{name}", f"/proc/{name}") for name in SHOWN]
+
+
+@contextlib.contextmanager
+def started(
+    runtime: Runtime,
+    instance: CommandLine,
+    rootfs: Path,
+    seccomp: dict[str, Any],
+    limits: truth.Limits = truth.LIMITS,
+) -> Iterator[Container]:
+    """A running container with the virtual files and the profile."""
+    cgroup = f"/cgscope-oci-{os.getpid()}/asked"
+    config = oci_runtime._configuration(rootfs, cgroup, limits)
+    mounts = [
+        {"destination": place, "type": "bind", "source": source, "options": ["bind", "ro"]}
+        for source, place in binds(instance)
+    ]
+    config["linux"]["seccomp"] = seccomp
+    bundle = oci_runtime.bundle(
+        runtime.folder / "asked", rootfs, cgroup, limits, mounts=[*config["mounts"], *mounts], linux=config["linux"]
+    )
+    container = Container(runtime, f"cgscope-{os.getpid()}-asked", cgroup)
+    try:
+        done = runtime("run", "--detach", "--bundle", str(bundle), container.id)
+        assert done.returncode == 0, done.stdout
+        yield container
+    finally:
+        container.close()
+
+
+def told(read: Callable[[str], str], programs_of_32_bits: bool) -> None:  # noqa: FBT001 - of a machine
+    """Check all that is told inside."""
+    total = truth.LIMITS.memory_bytes
+    for program in ("asker", "asker-musl"):
+        assert read(f"/bin/{program} agree").strip() == "agree"
+        assert int(read(f"/bin/{program}")) == total
+    if programs_of_32_bits:
+        assert read("/bin/asker agree32").strip() == "agree"
+    numbers = [int(word) for word in re.findall(r"\d+", read("busybox free -b").splitlines()[1])]
+    assert numbers[0] == total
+    assert numbers[1] + numbers[2] + numbers[4] == total
+    assert " up 0 min" in read("busybox uptime")
+
+
+def test_runtimes(runtime: Runtime, instance: CommandLine, agent: Agent, root: Path) -> None:
+    """In containers of either runtime the kernel tells what /proc tells."""
+    with started(runtime, instance, root, profile(instance, agent)) as container:
+        told(container.sh, asker.runs_32_bit(root / "bin/asker"))
+        assert int(container.sh("/bin/asker mask 8192").split()[2]) == len(truth.LIMITS.cpuset.split(","))
+        assert agent.status["listeners"] >= 1
+    assert agent.status["continued"] == 0
+
+
+def test_affinity(runtime: Runtime, instance: CommandLine, agent: Agent, root: Path) -> None:
+    """A profile that asks for it cuts masks to the quota's CPUs: for nproc, and raw as Go's runtime reads it."""
+    limits = truth.Limits(cpuset=f"0-{(os.cpu_count() or 1) - 1}")
+    with started(runtime, instance, root, profile(instance, agent, "--affinity"), limits) as container:
+        assert container.sh("/bin/asker mask 8192").split()[1:] == ["ok", "1"]
+        assert container.sh("/bin/real-nproc").strip() == "1"
+        assert container.sh("/bin/asker again").strip() == "same"
+
+
+def test_no_agent_no_container(runtime: Runtime, instance: CommandLine, root: Path, tmp_path: Path) -> None:
+    """Documented: without an agent a container whose profile names one does not start, and the runtime says why."""
+    done = instance("seccomp-profile", "--socket", str(tmp_path / "nobody.sock"))
+    with (
+        pytest.raises(AssertionError, match="seccomp"),
+        started(runtime, instance, root, json.loads(done.stdout)),
+    ):
+        pass
+
+
+def test_podman(instance: CommandLine, agent: Agent, root: Path, tool: FindTool, tmp_path: Path) -> None:
+    """`podman run --security-opt seccomp=FILE` takes the profile merged into the distribution's own."""
+    podman = tool("podman")
+    base = next((path for path in map(Path, DISTRIBUTION_PROFILES) if path.exists()), None)
+    merge = ("--merge", str(base)) if base else ()
+    (tmp_path / "profile.json").write_text(json.dumps(profile(instance, agent, *merge)))
+    volumes = [f"--volume={source}:{place}:ro" for source, place in binds(instance)]
+    script = "asker agree; asker-musl agree; busybox free -b; busybox uptime; asker"
+    words = [
+        *(podman.path, "--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run")),
+        *("--tmpdir", str(tmp_path / "tmp"), "--cgroup-manager", "cgroupfs", "--events-backend", "none"),
+        *("--storage-driver", "vfs", "--runtime", tool("runc").path, "run", "--rm", "--network", "none"),
+        *("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"),
+        *("--memory", str(truth.LIMITS.memory_bytes), "--memory-swap", str(truth.LIMITS.memory_bytes), "--cpus", "1"),
+        *(f"--security-opt=seccomp={tmp_path}/profile.json", *volumes, "--cgroup-parent", f"/cgscope-{os.getpid()}"),
+        *("--rootfs", str(root), "/bin/sh", "-c", script),
+    ]
+    try:
+        done = subprocess.run(
+            words, env=dict(podman.env), capture_output=True, text=True, timeout=oci_runtime.SECONDS, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        first, second, _header, row, _swap, uptime, total = done.stdout.splitlines()
+        assert (first, second) == ("agree", "agree")
+        assert row.split()[1] == total == str(truth.LIMITS.memory_bytes)
+        assert " up 0 min" in uptime
+        assert agent.status["continued"] == 0
+    finally:
+        oci_runtime.discard(f"/cgscope-{os.getpid()}")
+
+
+DISTRIBUTION_PROFILES = ("/usr/share/containers/seccomp.json", "/etc/containers/seccomp.json")
