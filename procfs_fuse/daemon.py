@@ -212,11 +212,7 @@ class _Keeper:
             self._manager.remove(dict.fromkeys((*CONNECTIONS, "journal"), 0))
             for path in (self._instance.mountpoint, self._instance.containers):
                 mountpoints.detach(path)
-        self._supervision.close()
-        deadline = time.monotonic() + _REAP_SECONDS
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0] or time.monotonic() < deadline:
-                time.sleep(0.002)
+        self._supervision.close(_REAP_SECONDS)
         for fd in (self._holdings.open, self._holdings.cached, self._holdings.journal, self._holdings.listener):
             os.close(fd)
         log.info("stopped serving %s", self._instance.mountpoint)

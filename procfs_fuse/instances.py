@@ -35,8 +35,10 @@ FILE_SYSTEM: Final = "fuse.procfs-fuse"
 USERS_LOCK: Final = "users"
 """File in the automatic instance's directory on which every launcher that uses it holds a shared flock(2)."""
 
+_MOST_LINKS: Final = 40  # as many as the kernel follows
 _RECORD: Final = "instance.json"
 _LOCK: Final = "lock"
+_LEFTOVERS: Final = ("lives", "log", "log.old", "attach.lock")
 _LOCK_PATIENCE_SECONDS: Final = 1.0  # whoever looks whether we are alive holds our lock for a moment
 
 
@@ -73,12 +75,20 @@ class Instance:
 
 
 def canonical(mountpoint: str) -> str:
-    """An absolute mount point without symbolic links in front of its last component.
+    """An absolute mount point without symbolic links.
 
-    The last component is left alone: looking at it would ask the file system that is, or was, mounted there.
+    What the last component leads to is not looked at: that would ask the file system that is, or was, mounted there.
     """
-    parent, name = os.path.split(os.path.abspath(mountpoint))
-    return os.path.join(os.path.realpath(parent), name)
+    path = os.path.abspath(mountpoint)
+    for _ in range(_MOST_LINKS):
+        parent, name = os.path.split(path)
+        path = os.path.join(os.path.realpath(parent), name)
+        try:
+            target = os.readlink(path)  # a directory on FUSE says that it is no link without asking its server
+        except OSError:
+            break
+        path = os.path.normpath(os.path.join(os.path.dirname(path), target))
+    return path
 
 
 def is_locked(path: str) -> bool:
@@ -195,13 +205,26 @@ class Claim:
         if descriptor is not None:
             self.descriptor = descriptor
             return
-        self.descriptor = os.open(os.path.join(directory, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-        while not _try_lock(self.descriptor):
+        while not self._try():
             if time.monotonic() > deadline:
-                os.close(self.descriptor)
                 raise Failure(self._occupied())
             time.sleep(0.01)
+
+    def _try(self) -> bool:
+        """Take the lock, unless somebody has it, or its file was removed meanwhile with the instance before us."""
+        private_directory(self.directory)
+        path = os.path.join(self.directory, _LOCK)
+        try:
+            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            return False
+        if _try_lock(self.descriptor):
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.stat(path), os.fstat(self.descriptor)):
+                    return True
+        os.close(self.descriptor)
+        return False
 
     def _occupied(self) -> str:
         owner = _read_record(self.directory)
@@ -217,8 +240,9 @@ class Claim:
         os.replace(f"{path}.new", path)
 
     def release(self) -> None:
-        """Withdraw the record, remove what has no meaning without it, and let go of the lock."""
+        """Withdraw the record, remove what has no meaning without the mounts, and let go of the lock."""
         forget(self.directory)
+        remove(self.directory)
         os.close(self.descriptor)
 
 
@@ -227,6 +251,21 @@ def forget(directory: str) -> None:
     for name in (_RECORD, "control.sock", "service.sock"):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(directory, name))
+
+
+def remove(directory: str) -> None:
+    """Remove the state directory of an instance that has ended, and what is in it; that of `run` and the base stay.
+
+    Whoever calls has the lock, or knows that nobody has.
+    """
+    if os.path.basename(os.path.dirname(directory)) != "instances":
+        return
+    for name in (*_LEFTOVERS, _LOCK):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(directory, name))
+    for place in (os.path.join(directory, "containers"), directory):
+        with contextlib.suppress(OSError):  # something is in it, or still mounted on it
+            os.rmdir(place)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -15,8 +15,9 @@ from procfs_fuse import background, mountpoint
 from procfs_fuse.cli._common import add_policy, add_state_dir, need_root, policy_of, policy_words
 from procfs_fuse.configuration import words_with_file
 from procfs_fuse.descriptors import close_all_but
-from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Registry, private_directory
+from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Registry, canonical, private_directory
 from procfs_fuse.integrations import auto_attach
+from procfs_fuse.keeper import service_manager
 from procfs_fuse.selection import Selection, joined, patterns
 from procfs_fuse.settings import DEFAULT_REQUEST_SECONDS, Settings
 from procfs_fuse.transport import mounting
@@ -111,6 +112,10 @@ def _mount(arguments: argparse.Namespace, on_ready: Callable[[], None]) -> int:
     if arguments.resume is not None:
         _serve(arguments, arguments.directory, registry.directory_for(arguments.directory), on_ready)
         return 0
+    if service_manager.inherited():  # the mounts are there, and have been kept for us
+        place = canonical(arguments.directory or DEFAULT_MOUNTPOINT)
+        _serve(arguments, place, registry.directory_for(place), on_ready)
+        return 0
     os.close(mounting.open_device())
     place = _place(arguments.directory, registry)
     directory = registry.directory_for(place)
@@ -129,6 +134,8 @@ def _place(wanted: str | None, registry: Registry) -> str:
     if wanted is None:
         wanted = DEFAULT_MOUNTPOINT
         os.makedirs(wanted, exist_ok=True)
+    if service_manager.inherited():
+        return canonical(wanted)  # it is mounted, and its descriptors were kept for us
     before = registry.find(wanted)
     if before is not None:
         if before.alive:

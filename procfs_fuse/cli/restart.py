@@ -30,6 +30,7 @@ _PAUSE_SECONDS: Final = 0.02
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
+    parser.add_argument("--all", action="store_true", help="every instance, one after the other")
     add_mount(parser)
     add_state_dir(parser)
 
@@ -37,13 +38,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Have this version of the program take over."""
     need_root("restart the server")
-    instance = Registry(arguments.state_dir).select(arguments.mount)
+    registry = Registry(arguments.state_dir)
+    for instance in registry.alive() if arguments.all else [registry.select(arguments.mount)]:
+        _restart(instance)
+    return 0
+
+
+def _restart(instance: Instance) -> None:
     _test(instance)
     before = ask(instance.control, "status")
     environment = background.environment()
     ask(instance.control, "restart", program=background.program(), pythonpath=environment.get("PYTHONPATH"))
     _await(instance, before)
-    return 0
 
 
 def _test(instance: Instance) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import time
 from typing import Final
 
@@ -13,7 +14,7 @@ from cgscope.quantities import format_duration, parse_duration
 from procfs_fuse import mountpoint
 from procfs_fuse.cli._common import add_state_dir, need_root
 from procfs_fuse.control_socket import ask
-from procfs_fuse.instances import Instance, Registry, canonical, forget
+from procfs_fuse.instances import Instance, Registry, canonical, forget, remove
 from procfs_fuse.transport import mounting
 
 EXAMPLES: Final = """\
@@ -30,6 +31,12 @@ _PAUSE_SECONDS: Final = 0.02
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("directory", metavar="DIR", nargs="?", help="mount point (default: the only one)")
+    parser.add_argument("--all", action="store_true", help="every instance, one after the other")
+    parser.add_argument(
+        "--unless-restarting",
+        metavar="UNIT",
+        help="for ExecStop=: if systemd restarts UNIT, leave the mounts to what it starts next",
+    )
     parser.add_argument(
         "--timeout",
         metavar="TIME",
@@ -44,20 +51,43 @@ def run(arguments: argparse.Namespace) -> int:
     """Stop one instance."""
     need_root("unmount")
     registry = Registry(arguments.state_dir)
-    instance = _choose(registry, arguments.directory)
-    if instance is None:
+    if arguments.all:
+        for instance in registry.recorded():
+            _end(instance, arguments.timeout)
+        return 0
+    chosen = _choose(registry, arguments.directory)
+    if chosen is None:
         _clear_unrecorded(arguments.directory)
-    elif instance.alive:
-        _stop(instance, arguments.timeout)
+    elif arguments.unless_restarting is not None and chosen.alive and is_restarting(arguments.unless_restarting):
+        ask(chosen.control, "leave")
+        _await_end(chosen, arguments.timeout)
+    else:
+        _end(chosen, arguments.timeout)
+    return 0
+
+
+def is_restarting(unit: str) -> bool:
+    """Whether systemd stops this unit only to start it again: then its job says so (systemctl(1), list-jobs)."""
+    try:
+        words = ["systemctl", "list-jobs", "--no-legend", "--plain", unit]
+        jobs = subprocess.run(words, capture_output=True, text=True, timeout=_GRACE_SECONDS, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return any(unit in line.split() and "restart" in line for line in jobs.splitlines())
+
+
+def _end(instance: Instance, timeout_seconds: float) -> None:
+    if instance.alive:
+        _stop(instance, timeout_seconds)
     else:
         clear(instance)
-    return 0
 
 
 def clear(instance: Instance) -> None:
     """Remove the mounts and the record of an instance whose server died."""
     mountpoint.clear(instance.directory, instance.mountpoint)
     forget(instance.directory)
+    remove(instance.directory)
 
 
 def _choose(registry: Registry, directory: str | None) -> Instance | None:
@@ -84,6 +114,12 @@ def _clear_unrecorded(directory: str) -> None:
 
 def _stop(instance: Instance, timeout_seconds: float) -> None:
     busy = ask(instance.control, "unmount", patience_seconds=timeout_seconds)["busy"]
+    _await_end(instance, timeout_seconds)
+    if busy:
+        print(f"{', '.join(busy)} was in use and served for up to {format_duration(timeout_seconds)} more")
+
+
+def _await_end(instance: Instance, timeout_seconds: float) -> None:
     deadline = time.monotonic() + timeout_seconds + _GRACE_SECONDS
     while instance.alive:
         if time.monotonic() > deadline:
@@ -92,5 +128,3 @@ def _stop(instance: Instance, timeout_seconds: float) -> None:
                 f"see {os.path.join(instance.directory, 'log')}",
             )
         time.sleep(_PAUSE_SECONDS)
-    if busy:
-        print(f"{', '.join(busy)} was in use and served for up to {format_duration(timeout_seconds)} more")

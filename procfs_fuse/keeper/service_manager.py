@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 
 _FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START
+_ALIVE: Final = "WATCHDOG=1"
+_SEND_SECONDS: Final = 1.0
 _PREFIX: Final = "procfs-fuse-"
 
 
@@ -40,7 +42,7 @@ class ServiceManager:
 
     def alive(self) -> None:
         """We are not stuck."""
-        self._notify("WATCHDOG=1")
+        self._notify(_ALIVE)
 
     def store(self, descriptors: Mapping[str, int]) -> None:
         """Have it keep descriptors for our successor, under names."""
@@ -57,6 +59,9 @@ class ServiceManager:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+            notifier.settimeout(
+                0 if text == _ALIVE else _SEND_SECONDS
+            )  # a manager that does not listen must not stop us
             notifier.connect(address)
             socket.send_fds(notifier, [text.encode()], list(descriptors))
 

@@ -32,6 +32,7 @@ GIVING_UP_SECONDS: Final = 30.0
 """So long without anybody who serves: then the connections are aborted."""
 
 _INIT_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.002
 _TICK_SECONDS: Final = 0.5  # everything that is urgent comes as an event
 
 log = logging.getLogger(__name__)
@@ -83,10 +84,16 @@ class Supervision:
         self.crew.tick()
         self._refuse_or_not()
 
-    def close(self) -> None:
-        """End all workers; the descriptors stay open."""
+    def close(self, patience_seconds: float) -> None:
+        """End all workers, and wait that long for their end; the descriptors stay open."""
+        children = [*self.crew.pids, self.crew.nursery_pid]
         self.crew.stop()
         self._stop_refusing()
+        deadline = time.monotonic() + patience_seconds
+        for pid in filter(None, children):
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(pid, os.WNOHANG)[0] == 0 and time.monotonic() < deadline:
+                    time.sleep(_PAUSE_SECONDS)
 
     # ------------------------------------------------------------------------------------- internals
 

@@ -6,11 +6,13 @@ What has to come from the host is opened before and bound through ``/proc/self/f
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import Final
 
 from cgroup_model.mounts import parse_mountinfo
+from cgscope.errors import Failure
 from procfs_fuse import syscalls
 from procfs_fuse.bindings import DEVICE, WRITABLE, Binding, Bound, bind
 from procfs_fuse.instances import FILE_SYSTEM
@@ -28,7 +30,15 @@ _KERNEL_SETTINGS: Final = ("sys", "sysrq-trigger", "irq", "bus", "fs")  # of the
 
 def make_private() -> None:
     """Keep every later mount of this namespace to itself."""
-    syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    try:
+        syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise Failure(
+            "the root directory here is not a mount point, as in a plain chroot: no container can be made in it",
+            "bind the directory onto itself before entering it: mount --rbind DIR DIR && chroot DIR",
+        ) from error
 
 
 def mount_proc() -> None:

@@ -144,11 +144,18 @@ class Served:
 @contextlib.contextmanager
 def hot_readers(served: Served, targets: Sequence[Target], *tolerated: str) -> Iterator[list[dict[str, Any]]]:
     """Read from all containers, hot, with a process each; the reports are there afterwards. None may complain."""
+    with hot_readers_of((served.open, served.cached), targets, *tolerated) as reports:
+        yield reports
+
+
+@contextlib.contextmanager
+def hot_readers_of(roots: Sequence[Path], targets: Sequence[Target], *tolerated: str) -> Iterator[list[dict[str, Any]]]:
+    """The same, told where both connections show their containers."""
     words = [sys.executable, survival_reader.__file__]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TOLERATED": " ".join(tolerated)}
     readers = [
         subprocess.Popen(
-            [*words, str(seed), str(served.open), str(served.cached), target.name, *target.memory_kb],
+            [*words, str(seed), *map(str, roots), target.name, *target.memory_kb],
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

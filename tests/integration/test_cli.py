@@ -64,6 +64,19 @@ def test_mounted_when_mount_returns(command: CommandLine, place: Path) -> None:
     assert command.clean()
 
 
+def test_mount_point_may_be_named_by_a_link(command: CommandLine, place: Path, tmp_path: Path) -> None:
+    """Whoever mounts through a symbolic link may go on using it, or the directory itself."""
+    link = tmp_path / "link"
+    link.symlink_to(place)
+    for name in (link, place):
+        assert command("mount", str(link)).returncode == 0
+        report = json.loads(command("status", "--json", "--mount", str(name)).stdout)["instances"]
+        assert [one["mountpoint"] for one in report] == [str(place)]
+        assert command("umount", str(name)).returncode == 0
+        assert not os.path.exists(report[0]["state_dir"])  # nothing is left of it
+    assert command.clean()
+
+
 def test_server_in_the_background_keeps_nothing_of_its_caller_open(command: CommandLine, place: Path) -> None:
     """Whoever reads a pipe that the caller had open gets its end while the server lives."""
     reader, writer = os.pipe()
@@ -123,7 +136,7 @@ def test_time_out_ends_a_busy_mount(command: CommandLine, place: Path) -> None:
 
 def test_killed_server_is_noticed_and_cleaned_up(command: CommandLine, place: Path) -> None:
     """After SIGKILL `status` says dead, `umount` removes the dead mounts, and `mount` works again."""
-    for recover in (["umount"], ["umount", str(place)], ["mount", str(place)]):
+    for recover in (["umount", "--all"], ["umount", str(place)], ["mount", str(place)]):
         command("mount", str(place))
         (instance,) = command.status()
         command.kill_all(instance)

@@ -129,9 +129,25 @@ def test_directory_that_others_can_write_is_refused(tmp_path: Path, mode: int) -
         private_directory(str(tmp_path / "link"))
 
 
-def test_canonical_leaves_the_mount_point_itself_alone(tmp_path: Path) -> None:
-    """Links on the way are followed, the last component is not looked at."""
+def test_canonical_follows_links(tmp_path: Path) -> None:
+    """A mount point has one name, whichever way leads to it; a loop of links is no reason to hang."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     assert canonical(str(tmp_path / "link/mount")) == str(tmp_path / "real/mount")
-    assert canonical(str(tmp_path / "link")) == str(tmp_path / "link")
+    (tmp_path / "relative").symlink_to("link/../link")
+    assert canonical(str(tmp_path / "link")) == canonical(str(tmp_path / "relative")) == str(tmp_path / "real")
+    assert canonical(str(tmp_path / "link/missing")) == str(tmp_path / "real/missing")
+    (tmp_path / "loop").symlink_to("loop")
+    assert canonical(str(tmp_path / "loop")) == str(tmp_path / "loop")
+
+
+def test_state_of_what_ended_is_removed(registry: Registry) -> None:
+    """Nothing is left of an instance that was unmounted; the next one at that place finds room."""
+    claim = served(registry, "/mnt/one")
+    Path(claim.directory, "lives").touch()
+    Path(claim.directory, "containers").mkdir()
+    claim.release()
+    assert not os.path.exists(claim.directory)
+    again = served(registry, "/mnt/one")
+    assert registry.select(None).mountpoint == "/mnt/one"
+    again.release()
