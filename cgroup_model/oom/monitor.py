@@ -115,6 +115,8 @@ class OomMonitor:
 
     def close(self) -> None:
         """End the thread, write the state, close everything."""
+        if self._ended:
+            return
         self._ended = True
         os.eventfd_write(self._wake_fd, 1)
         if self._thread is not None:
@@ -255,7 +257,8 @@ class OomMonitor:
         self._dying += changes.gone
         by_eventfd = [watch for watch in self._dying if watch.eventfd >= 0]
         for watch in by_eventfd:
-            watches.drain(watch)
+            watch.removal_told |= bool(watches.drain(watch)) and watch.buried
+            watch.buried = True
             self._attribution.by_signals(watch, epoch)
         others = [watch for watch in changes.gone if watch.eventfd < 0]
         if others:
@@ -289,7 +292,7 @@ class OomMonitor:
 
     def _close_the_sum(self, now: float) -> None:
         """Call unattributed what nobody claims for a while: a counter must not be taken back."""
-        left = self._left() or 0
+        left = (self._left() or 0) - sum(watch.owes_one for watch in self._dying)
         if left <= self._state.unattributed:
             self._rest = None
         elif self._rest is None or self._rest[0] > left:

@@ -41,6 +41,13 @@ class Watch:
     explained: int = 0  # signals that the counter has answered for
     signalled_at: float = 0.0
     gone_at: float = 0.0
+    buried: bool = False  # its kills were booked a first time
+    removal_told: bool = False  # something was signalled after that: the removal
+
+    @property
+    def owes_one(self) -> bool:
+        """True when its last signal may be a kill or the removal: the kernel tells that in the background."""
+        return self.eventfd >= 0 and self.signals > self.explained and not self.removal_told
 
     @property
     def registered(self) -> bool:
