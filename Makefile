@@ -47,7 +47,7 @@ deb: $(VENV)/dev.stamp ## build a Debian package for this machine's release into
 manual: $(VENV)/dev.stamp ## write manual pages and shell completions below dist/share
 	@$(BIN)/python -m scripts.manual share dist/share
 
-rules: $(VENV)/dev.stamp ## write Prometheus' rule files, dashboards/prometheus/, from the exporter's rules
+rules: $(VENV)/dev.stamp ## write Prometheus' rule files and the table in docs/alerts.md from the rules
 	@$(BIN)/python -m exporters.alerts.prometheus
 
 dashboards: $(VENV)/dev.stamp ## write Grafana's dashboards, dashboards/grafana/, from their descriptions

@@ -1,4 +1,4 @@
-"""Rules as files for Prometheus; ``python -m exporters.alerts.prometheus`` writes dashboards/prometheus/.
+"""Rules as files for Prometheus; ``python -m exporters.alerts.prometheus`` (`make rules`) writes them and their table.
 
 Each rule becomes a recording rule with its value and an alerting rule per severity. The two levels of a severity are
 written with ALERTS, the series in which Prometheus keeps what fires: an alert begins above the one and, once it fires,
@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import yaml
 
+from exporters.alerts import document
 from exporters.alerts.rule import Level, Rule, Severity
 from exporters.alerts.rulefile import shipped_rules
 from exporters.alerts.text import to_go
@@ -41,8 +42,8 @@ def _yaml(group: str, rules: list[Rule], runbooks: str) -> str:
     for rule in rules:
         entries.append({"record": rule.record, "expr": rule.value})
         entries += [alerting(rule, severity, level, runbooks) for severity, level in rule.levels.items()]
-    document = {"groups": [{"name": f"cgscope-{group}", "interval": _INTERVAL, "rules": entries}]}
-    written: str = yaml.safe_dump(document, sort_keys=False, width=120, allow_unicode=True)
+    content = {"groups": [{"name": f"cgscope-{group}", "interval": _INTERVAL, "rules": entries}]}
+    written: str = yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True)
     return written
 
 
@@ -77,11 +78,15 @@ def condition(rule: Rule, severity: Severity, level: Level) -> str:
 
 
 def main() -> int:
-    """Write the files of the rules that come with the exporter."""
+    """Write the files of the rules that come with the exporter, and their table in docs/alerts.md."""
     os.makedirs(FOLDER, exist_ok=True)
     for name, text in files(shipped_rules().values()).items():
         with open(os.path.join(FOLDER, name), "w", encoding="utf-8") as file:
             file.write(text)
+    with open(document.PATH, encoding="utf-8") as file:
+        text = document.rewritten(file.read(), shipped_rules().values())
+    with open(document.PATH, "w", encoding="utf-8") as file:
+        file.write(text)
     return 0
 
 

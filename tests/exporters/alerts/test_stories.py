@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from exporters.alerts import document
 from exporters.alerts.prometheus import files
 from exporters.alerts.rulefile import shipped_rules
 from exporters.alerts.state import Alert
@@ -61,6 +62,14 @@ def test_promtool_comes_to_the_same_verdicts(tool: Callable[[str], Tool], tmp_pa
 def test_committed_rule_files_are_up_to_date() -> None:
     """dashboards/prometheus/ is what the rules give; `make rules` writes it."""
     assert {path.name: path.read_text() for path in RULE_FILES.glob("*.yml")} == files(shipped_rules().values())
+
+
+def test_the_documented_table_is_up_to_date() -> None:
+    """docs/alerts.md lists every rule with its levels; `make rules` writes the list."""
+    with open(document.PATH, encoding="utf-8") as file:
+        text = file.read()
+    assert text == document.rewritten(text, shipped_rules().values())
+    assert all(f"[{alert}](runbooks/{alert}.md)" in text for alert in shipped_rules())
 
 
 def test_promtool_accepts_the_rule_files(tool: Callable[[str], Tool]) -> None:
