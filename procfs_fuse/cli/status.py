@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -42,10 +43,12 @@ def run(arguments: argparse.Namespace) -> int:
             raise Failure(f"nothing of ours is mounted at {arguments.mount}", known(registry.alive()))
         instances = [wanted]
     reports = [report(instance) for instance in instances]
+    agent = agent_status(registry)
     if arguments.json:
-        print(json.dumps({"instances": reports}, indent=2))
+        print(json.dumps({"instances": reports, "seccomp_agent": agent}, indent=2))
     else:
         sys.stdout.write(text(reports, colour=wants_colour(sys.stdout)))
+        sys.stdout.write(agent_text(agent))
     return 0
 
 
@@ -65,6 +68,29 @@ def report(instance: Instance) -> dict[str, Any]:
         return {**basics, "state": "serving", **ask(instance.service, "status")}
     except Failure as failure:
         return {**basics, "state": "silent", "problem": str(failure)}
+
+
+def agent_status(registry: Registry) -> dict[str, Any] | None:
+    """What the agent for system calls tells; None where there is none."""
+    path = os.path.join(registry.base, "seccomp.sock")
+    try:
+        status: dict[str, Any] = ask(path, "status")
+    except Failure:
+        return None
+    return status
+
+
+def agent_text(agent: Mapping[str, Any] | None) -> str:
+    """The same for people."""
+    if agent is None:
+        return ""
+    answers = f"{agent['answered']} answered, {agent['continued']} left to the kernel"
+    rows = [
+        ("  process", str(agent["pid"]) + (" (automatic)" if agent["automatic"] else "")),
+        ("  containers", str(agent["listeners"])),
+        ("  calls", answers),
+    ]
+    return "sysinfo(2) agent\n" + columns(rows)
 
 
 def attached(directory: str) -> Mapping[str, Any] | None:

@@ -11,13 +11,15 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import procfs_fuse
 from cgscope.errors import Failure
 from procfs_fuse.integrations import oci
+from procfs_fuse.seccomp.abi import abis
+from procfs_fuse.seccomp.profile import merged, profile
 
 HOOK_ENVIRONMENT: Final = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """A hook without an environment of its own gets that of the image, and with it what its LD_PRELOAD says."""
@@ -61,6 +63,19 @@ def add_hook(bundle: str, hook: Mapping[str, Any]) -> bool:
         return False
     _replace(os.path.join(bundle, "config.json"), {**config, "hooks": {**hooks, _STAGE: [*stage, hook]}})
     return True
+
+
+def add_listener(bundle: str, calls: Collection[str], socket_path: str, metadata: str) -> None:
+    """Have the agent behind a socket answer these calls. Raises Failure, OSError, `profile.NotAProfile`."""
+    config = oci.config_of(bundle)
+    linux = config.get("linux") or {}
+    if not isinstance(linux, dict):
+        raise Failure(f"{bundle}/config.json has a linux section that is none")
+    base = linux.get("seccomp")
+    seccomp = profile(calls, abis(), socket_path, metadata)
+    if base:
+        seccomp = merged(base, calls, socket_path, metadata)
+    _replace(os.path.join(bundle, "config.json"), {**config, "linux": {**linux, "seccomp": seccomp}})
 
 
 def hook(options: Sequence[str], environment: str = HOOK_ENVIRONMENT) -> dict[str, Any]:

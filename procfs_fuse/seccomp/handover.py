@@ -36,6 +36,17 @@ def door(path: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def is_served(path: str) -> bool:
+    """Whether an agent listens at ``path``."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_CONNECT_SECONDS)
+        try:
+            connect_to(connection, path)
+        except OSError:
+            return False
+    return True
+
+
 def deliver(path: str, listener: int, name: str, metadata: str) -> None:
     """Send a duplicate of the listener as an OCI runtime does. Raises OSError when nobody listens at ``path``."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:

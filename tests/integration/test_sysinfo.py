@@ -17,9 +17,12 @@ from pathlib import Path
 import pytest
 
 from procfs_fuse.control_socket import ask
+from procfs_fuse.descriptors import receive
 from procfs_fuse.seccomp import filter as seccomp
 from procfs_fuse.seccomp import notify
 from procfs_fuse.seccomp.abi import SYSINFO
+from procfs_fuse.seccomp.holder import Holder, Limits
+from procfs_fuse.transport.loop import Loop
 from scripts.debian_tools import Tool
 from tests.integration import asker
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, alive, eventually
@@ -344,3 +347,27 @@ def test_profile_is_what_runtimes_take(command: CommandLine, tmp_path: Path) -> 
     refused = command("seccomp-profile", "--merge", str(tmp_path / "base.json"))
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "no defaultAction" in refused.stderr
+
+
+def test_without_a_worker_the_kernel_answers() -> None:
+    """When no worker gets ready, what waits is left to the kernel after the patience: right, for the whole machine."""
+    need_listeners()
+    parent_side, child_side = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        listener = seccomp.install([SYSINFO])
+        socket.send_fds(child_side, [b"."], [listener])
+        os.close(listener)
+        os._exit(os.sysconf("SC_PHYS_PAGES") <= 0)
+    with parent_side, child_side:
+        _, (listener,) = receive(parent_side, 1, 1)
+    loop = Loop()
+    holder = Holder(loop, lambda _slot, _served, _channel: None, Limits(patience_seconds=0.1))
+    holder.take(listener, "a test")
+    loop.call_every(0.05, lambda: None if holder.count else loop.stop())
+    loop.run()
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert holder.status()["continued"] == 1
+    assert holder.status()["workers_started"] >= 3, "it was tried"
+    holder.close()
+    loop.close()
