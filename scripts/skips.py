@@ -44,6 +44,7 @@ ALLOWED: Final[Sequence[Allowed]] = (
     Allowed("Prometheus runs beside the native suite", GUESTS, "the same program and pages; a guest is slow"),
     Allowed("a browser runs beside the native suite", GUESTS, "the same page and numbers; a guest is slow"),
     Allowed("programs are traced beside the native suite", GUESTS, "the same programs; User Mode Linux traces slowly"),
+    Allowed("engines run beside the native suite", GUESTS, "daemons with storage of their own; a guest is slow"),
     # What depends on the machine at hand.
     Allowed("this machine has no swap", NATIVE, "the guests have swap"),
     Allowed("this kernel describes no topology", NATIVE, "an option of the architecture"),
@@ -51,6 +52,8 @@ ALLOWED: Final[Sequence[Allowed]] = (
     Allowed("no disk to read from: .*", NATIVE, "the guests have a spare disk"),
     Allowed(r".* is on no block device, and there is no spare disk .*", NATIVE, "the guests have a spare disk"),
     Allowed("this file system does not count subdirectories in st_nlink", NATIVE, "btrfs and overlays on it"),
+    Allowed("LXC uses newuidmap, which asks /etc/subuid", NATIVE, "package uidmap, which no test needs"),
+    Allowed("this kernel makes no user namespaces", ("*",), "an option and a sysctl of the kernel"),
     Allowed("this Python is not readable by others", ("*",), "a Python in root's home"),
     # Machines without apt, outside of continuous integration.
     Allowed("no apt.*", NATIVE, "nothing can be fetched"),

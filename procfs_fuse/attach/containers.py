@@ -17,6 +17,7 @@ from cgroup_model.procfs import NoSuchTask, Proc
 from cgroup_model.source import CgroupGone, Source
 from cgroup_model.targets import TargetError, find
 from cgscope.errors import Failure
+from procfs_fuse.attach import host
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Machine:
         self.tree = Tree(discover_mounts(), self._source, container_path=container_path, container_id=_container_id)
         self.resolver = Resolver()
         self.proc = Proc("/proc")
-        self._host_namespace = self.proc.namespace("self", "mnt")
+        self.host_namespaces = host.mount_namespaces()
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +127,8 @@ class Machine:
         return len(numbers) > 1 and numbers[-1] == 1
 
     def _has_own_mounts(self, pid: int) -> bool:
-        return self.proc.namespace(pid, "mnt") not in (None, self._host_namespace)
+        namespace = self.proc.namespace(pid, "mnt")
+        return namespace is not None and namespace not in self.host_namespaces
 
     def _of_pid(self, target: str) -> Container:
         path = find(target, (), self._path_of_pid, self.exists)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
+from procfs_fuse.attach import host
 from procfs_fuse.attach.mountinfo import MountLine
 
 _FLAGS_FIELD = 6  # of /proc/PID/stat, counted from the state (proc_pid_stat(5), field 9)
@@ -26,9 +27,9 @@ def runs_its_program(pid: int, proc_root: str = "/proc") -> bool:
 
 
 def has_own_root(pid: int, proc_root: str = "/proc") -> bool:
-    """Whether a process's root is not the machine's. Raises OSError when it is gone."""
-    theirs, ours = os.stat(f"{proc_root}/{pid}/root"), os.stat(f"{proc_root}/self/root")
-    return (theirs.st_dev, theirs.st_ino) != (ours.st_dev, ours.st_ino)
+    """Whether a process's root is neither the machine's nor ours. Raises OSError when it is gone."""
+    status = os.stat(f"{proc_root}/{pid}/root")
+    return (status.st_dev, status.st_ino) not in host.roots(proc_root)
 
 
 def has_proc(lines: Iterable[MountLine]) -> bool:

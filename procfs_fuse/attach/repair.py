@@ -45,7 +45,7 @@ def repair(instance: Instance, proc_root: str = "/proc") -> dict[int, Outcome]:
 
 def _suspects(places: Places, proc_root: str) -> Iterator[tuple[int, list[MountLine]]]:
     """A process of each mount namespace that has mounts of this instance's that it does not serve now."""
-    seen = {os.readlink(f"{proc_root}/self/ns/mnt")}
+    seen = {os.readlink(f"{proc_root}/self/ns/mnt")}  # not process 1's: a pod's mounts are the machine's, too
     for name in filter(str.isdigit, os.listdir(proc_root)):
         try:
             namespace = os.readlink(f"{proc_root}/{name}/ns/mnt")

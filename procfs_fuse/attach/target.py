@@ -9,6 +9,7 @@ import select
 from typing import Final, Self
 
 from cgscope.errors import Failure
+from procfs_fuse.attach import host
 
 _ENDED: Final = frozenset({errno.ENOENT, errno.ESRCH})
 
@@ -35,7 +36,7 @@ class Target:
                 self.root = self._keep(undo, os.open(f"{folder}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
             except OSError as error:
                 raise _translated(error, pid) from error
-            if _same(self.mount_namespace, f"{proc_root}/self/ns/mnt"):
+            if os.readlink(f"/proc/self/fd/{self.mount_namespace}") in host.mount_namespaces(proc_root):
                 raise Refused(f"process {pid} is in the host's own mount namespace", "there is no container to attach")
             # The table of kernel.* sysctls is the pid namespace's own since Linux 6.14; it is left alone where shared.
             shared = _same(pid_namespace, f"{proc_root}/self/ns/pid")

@@ -64,7 +64,6 @@ class Watcher:
         self._events = _subscribed()
         self._young: dict[str, Young] = {}
         self._namespaces: dict[str, str] = {}  # of attached containers: cgroup path -> mount namespace
-        self._own_namespace = self._machine.proc.namespace("self", "mnt")
         self.report = Report(instance.directory, live=self._events is not None)
 
     def close(self) -> None:
@@ -131,11 +130,11 @@ class Watcher:
     def _executed(self, pid: int) -> None:
         """Some process became another program: perhaps the first one of a container."""
         namespace = self._machine.proc.namespace(pid, "mnt")
-        if namespace in (None, self._own_namespace):
+        if namespace is None or namespace in self._machine.host_namespaces:
             return
         with contextlib.suppress(LookupError, OSError, CgroupGone, OutOfSight):
             container = self._machine.of_process(pid)
-            if container is not None and self._is_new(container, str(namespace)):
+            if container is not None and self._is_new(container, namespace):
                 self._attempt(container)
 
     def _is_new(self, container: Container, namespace: str) -> bool:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "attach": "put the files into running containers, with no restart",
     "detach": "take them out again",
     "install": "teach a container engine to use the files",
+    "hold": "run a server whose mounts the next one on this machine takes over",
     "oci-hook": "bind the files into a container that an OCI runtime makes",
     "oci-runtime": "an OCI runtime in front of runc or crun that adds the hook",
     "lxc-hook": "bind the files into a container that LXC makes",

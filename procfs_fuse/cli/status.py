@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from cgscope.errors import Failure, printable
+from cgscope.errors import FAILED, Failure, printable
 from cgscope.quantities import format_duration
 from cgscope.terminal import columns, paint, wants_colour
 from procfs_fuse.cli._common import add_mount, add_state_dir, need_root
@@ -28,6 +28,9 @@ Fallbacks are answers that could not be computed: the container's last good valu
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--json", action="store_true", help='print everything as one JSON object: {"instances": […]}')
+    parser.add_argument(
+        "--healthy", action="store_true", help="print nothing; exit 1 unless all that is mounted is served"
+    )
     add_mount(parser)
     add_state_dir(parser)
 
@@ -43,12 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
             raise Failure(f"nothing of ours is mounted at {arguments.mount}", known(registry.alive()))
         instances = [wanted]
     reports = [report(instance) for instance in instances]
-    agent = agent_status(registry)
+    if arguments.healthy:
+        return 0 if reports and all(one["state"] == "serving" for one in reports) else FAILED
     if arguments.json:
-        print(json.dumps({"instances": reports, "seccomp_agent": agent}, indent=2))
+        print(json.dumps({"instances": reports, "seccomp_agent": agent_status(registry)}, indent=2))
     else:
         sys.stdout.write(text(reports, colour=wants_colour(sys.stdout)))
-        sys.stdout.write(agent_text(agent))
+        sys.stdout.write(agent_text(agent_status(registry)))
     return 0
 
 

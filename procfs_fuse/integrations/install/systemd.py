@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 from typing import Final
 
+from procfs_fuse.instances import DEFAULT_MOUNTPOINT
 from procfs_fuse.integrations.install.edits import Edit, Installation, whole_file
 
 PATH: Final = "/etc/systemd/system/procfs-fuse.service"
@@ -15,27 +16,30 @@ AFTERWARDS: Final = "systemctl daemon-reload && systemctl enable --now procfs-fu
 
 _UNIT: Final = """\
 [Unit]
-Description=Virtual /proc files that tell containers the truth
-Documentation=man:procfs-fuse(1)
+Description=A /proc that tells containers the truth about themselves
+Documentation=man:procfs-fuse(8)
 Before=docker.service podman.service crio.service containerd.service lxc.service kubelet.service
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-NotifyAccess=all
-ExecStart={program} mount --foreground --attach all{options}
-ExecReload={program} restart{chosen}
-Restart=always
-RestartSec=100ms
-FileDescriptorStoreMax=16
+ExecStart={program} mount --foreground --attach all{place}
+ExecReload={program} restart --mount {there}
+ExecStop={program} umount --unless-restarting %n {there}
+Restart=on-failure
+RestartSec=50ms
+WatchdogSec=30s
+FileDescriptorStoreMax=8
+TimeoutStopSec=30s
 KillMode=mixed
-TimeoutStopSec=20
+StateDirectory=procfs-fuse
 RuntimeDirectory=procfs-fuse
 RuntimeDirectoryMode=0700
-RuntimeDirectoryPreserve=restart
-StateDirectory=procfs-fuse
-OOMScoreAdjust=-900
-Slice=system.slice
+RuntimeDirectoryPreserve=yes
+OOMScoreAdjust=-1000
+LimitNOFILE=65536
+LimitMEMLOCK=infinity
+UMask=0077
 
 [Install]
 WantedBy=multi-user.target
@@ -44,7 +48,8 @@ WantedBy=multi-user.target
 
 def edits(installation: Installation) -> list[Edit]:
     """The unit."""
-    places = [word.removeprefix("--mount=") for word in installation.options if word.startswith("--mount=")]
-    options = "".join(f" {shlex.quote(place)}" for place in places)
-    chosen = "".join(f" --mount {shlex.quote(place)}" for place in places)
-    return [whole_file(PATH, _UNIT.format(program=shlex.join(installation.words), options=options, chosen=chosen))]
+    chosen = [word.removeprefix("--mount=") for word in installation.options if word.startswith("--mount=")]
+    place = "".join(f" {shlex.quote(path)}" for path in chosen)
+    there = shlex.quote(chosen[0] if chosen else DEFAULT_MOUNTPOINT)
+    program = shlex.join(installation.words)
+    return [whole_file(PATH, _UNIT.format(program=program, place=place, there=there))]

@@ -14,7 +14,7 @@ from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, REASON, CommandLine
 from tests.integration.engines import daemons, oci_runtime, truth
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 PARENT = f"/cgscope-containerd-{os.getpid()}"
 

@@ -16,7 +16,7 @@ from tests.integration.engines.test_podman import PLAIN_FILES
 from tests.integration.engines.test_watch import Watch
 from tests.integration.engines.truth import LIMITS, Limits
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 
 @pytest.fixture(scope="module")

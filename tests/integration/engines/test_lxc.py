@@ -19,7 +19,7 @@ from tests.integration.command_line import NEEDS, REASON, CommandLine
 from tests.integration.engines import oci_runtime, truth
 from tests.integration.engines.truth import LIMITS
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 _V1 = {
     "memory.limit_in_bytes": LIMITS.memory_bytes,

@@ -19,7 +19,7 @@ from tests.integration.command_line import NEEDS, REASON, REPOSITORY, CommandLin
 from tests.integration.engines import oci_runtime, truth
 from tests.integration.engines.oci_runtime import Container, Runtime
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 
 @pytest.fixture(params=["runc", "crun"])

@@ -16,7 +16,7 @@ from tests.integration.engines import rootfs, truth
 from tests.integration.engines.podman import IMAGE, Podman
 from tests.integration.engines.truth import Limits
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 PLAIN_FILES = (
     "proc/meminfo",

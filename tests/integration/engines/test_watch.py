@@ -21,7 +21,7 @@ from tests.integration.engines import oci_runtime, truth
 from tests.integration.engines.oci_runtime import Container, Runtime
 from tests.integration.engines.unshared import unshared
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 PARENT = f"/cgscope-watch-{os.getpid()}"
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from cgroup_model.mounts import Mounts, discover_mounts
 from tests.integration.command_line import eventually
+
+NATIVE = pytest.mark.skipif(bool(os.environ.get("CGSCOPE_WORLD")), reason="engines run beside the native suite")
+"""For tests of whole engines: a guest is slow, and what they prove depends little on the cgroup version."""
 
 Read = Callable[[str], str]
 """Runs a shell command in a container and returns its output."""

@@ -1,0 +1,71 @@
+"""``procfs-fuse hold``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from cgscope.arguments import Parser
+from cgscope.errors import UsageError
+from procfs_fuse.cli._common import add_mount, add_state_dir, need_root
+
+EXAMPLES: Final = """\
+example, the command of a DaemonSet's pod (deploy/kubernetes):
+  procfs-fuse hold -- --attach all
+
+What follows -- are options of `procfs-fuse mount`. The next holder on this machine takes the mounts over from this one,
+without any being lost; where there is a service manager like systemd, that does it better.
+"""
+_SOCKET: Final = "handover.sock"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--socket", metavar="FILE", help="where holders meet (default: handover.sock in the state folder)"
+    )
+    add_mount(parser)
+    add_state_dir(parser)
+    parser.add_argument("words", nargs=argparse.REMAINDER, metavar="-- OPTION", help="of procfs-fuse mount")
+
+
+def expand(parser: Parser, words: Sequence[str]) -> list[str]:  # noqa: ARG001 - the protocol of commands
+    """Take the other command's words out of argparse's sight."""
+    position = words.index("--") if "--" in words else len(words)
+    return [*words[:position], "--", *words[position + 1 :]]
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Hold until told to stop."""
+    from procfs_fuse.control_socket import ask  # noqa: PLC0415 - only where it is used
+    from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Instance, Registry, canonical, private_directory  # noqa: PLC0415
+    from procfs_fuse.integrations.handover import Holder  # noqa: PLC0415
+
+    need_root("mount")
+    words = arguments.words[1:] if arguments.words[:1] == ["--"] else arguments.words
+    if any(word in {"--foreground", "--ready-fd"} for word in words):
+        raise UsageError("a holder's program runs in the foreground anyway")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d holder %(levelname)s %(message)s")
+    registry = Registry(arguments.state_dir)
+    base = private_directory(registry.base)
+    place = canonical(arguments.mount or DEFAULT_MOUNTPOINT)
+    instance = Instance(registry.directory_for(place), place, 0, 0.0)
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "procfs_fuse",
+        "mount",
+        "--foreground",
+        "--state-dir",
+        base,
+        *words,
+        "--",
+        place,
+    ]
+    shared = arguments.socket or os.path.join(base, _SOCKET)
+    return Holder(command, shared, lambda: ask(instance.control, "leave")).run()

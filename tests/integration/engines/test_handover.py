@@ -1,0 +1,126 @@
+"""`procfs-fuse hold`: a rolling update of pods that drops no mount."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from tests.integration.engines import truth
+
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
+
+READER = """
+import json, sys
+reads = failures = 0
+while True:
+    try:
+        with open(sys.argv[1], "rb") as file:
+            failures += not file.read().startswith(b"MemTotal:")
+        reads += 1
+    except OSError:
+        failures += 1
+    with open(sys.argv[2] + ".new", "w") as file:
+        json.dump([reads, failures], file)
+    import os
+    os.replace(sys.argv[2] + ".new", sys.argv[2])
+"""
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[CommandLine]:
+    """The command with a state directory of its own."""
+    command = CommandLine(tmp_path / "state")
+    yield command
+    command.close()
+
+
+@contextlib.contextmanager
+def holder(
+    command: CommandLine, mountpoint: Path, *options: str, expect: bool = True
+) -> Iterator[subprocess.Popen[str]]:
+    """A holder, ended afterwards."""
+    before = {one["pid"] for one in command.status()}
+    words = command.words("hold", "--mount", str(mountpoint), *options)
+    process = subprocess.Popen(words, env=command.environment, stderr=subprocess.PIPE, text=True)
+    try:
+        if expect:
+            assert eventually(lambda: {one["pid"] for one in command.status() if one["state"] == "serving"} - before)
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+
+
+@contextlib.contextmanager
+def reading(command: CommandLine, file: Path, report: Path) -> Iterator[None]:
+    """A reader without pause, which must not have seen a single failure when it ends."""
+    process = subprocess.Popen([*command.words()[:1], "-c", READER, str(file), str(report)])
+
+    def reads() -> int:
+        return int(json.loads(report.read_text())[0]) if report.exists() else 0
+
+    try:
+        assert eventually(lambda: reads() > 0)
+        yield
+        before = reads()
+        assert eventually(lambda: reads() > before)
+    finally:
+        process.kill()
+        process.wait()
+    assert json.loads(report.read_text())[1] == 0
+
+
+def test_the_next_holder_takes_the_mounts_over(command: CommandLine, tmp_path: Path) -> None:
+    """While one reads without pause the second holder serves the same mounts and the first ends: no read fails."""
+    place = tmp_path / "mount"
+    place.mkdir()
+    with contextlib.ExitStack() as stack:
+        with holder(command, place) as first:
+            (before,) = command.status()
+            device = os.stat(place / "proc").st_dev
+            stack.enter_context(reading(command, place / "proc/meminfo", tmp_path / "report"))
+            stack.enter_context(holder(command, place))
+            (after,) = command.status()
+            assert after["pid"] != before["pid"]
+            assert first.poll() is None  # Kubernetes ends it when the new pod is ready
+        assert os.stat(place / "proc").st_dev == device
+        assert command.status()[0]["state"] == "serving"
+
+
+def test_the_old_holder_goes_on_when_the_new_one_fails(command: CommandLine, tmp_path: Path) -> None:
+    """A new version that cannot serve gives the mounts back."""
+    place = tmp_path / "mount"
+    place.mkdir()
+    with holder(command, place) as first, reading(command, place / "proc/meminfo", tmp_path / "report"):
+        (before,) = command.status()
+        words = command.words("hold", "--mount", str(place), "--", "--ttl", "wrong")
+        broken = subprocess.Popen(words, env=command.environment, stderr=subprocess.DEVNULL)
+        assert eventually(lambda: [one for one in command.status() if one["state"] != "serving"] or first.poll())
+        broken.kill()
+        broken.wait()
+        assert eventually(
+            lambda: {one["pid"] for one in command.status() if one["state"] == "serving"} - {before["pid"]}
+        )
+
+
+def test_a_killed_server_is_started_again_on_the_same_mounts(command: CommandLine, tmp_path: Path) -> None:
+    """When the keeper itself is killed the holder starts it again on the descriptors it holds."""
+    place = tmp_path / "mount"
+    place.mkdir()
+    with holder(command, place):
+        (before,) = command.status()
+        device = os.stat(place / "proc").st_dev
+        with reading(command, place / "proc/meminfo", tmp_path / "report"):
+            os.kill(before["pid"], signal.SIGKILL)
+            assert eventually(
+                lambda: {one["pid"] for one in command.status() if one["state"] == "serving"} - {before["pid"]}
+            )
+        assert os.stat(place / "proc").st_dev == device
