@@ -27,6 +27,7 @@ V1_CONTROLLERS = frozenset(
     | {"net_cls", "net_prio", "rdma", "misc", "dmem", "debug"}
 )
 PRIMARY_ORDER = ("memory", "pids", "cpu", "cpuacct", "cpuset", "io", "freezer")
+_PLAIN = re.compile(r"(?:/[^/\0.][^/\0]*)+")  # no empty name, none that begins with a dot
 ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
@@ -52,6 +53,8 @@ class Hierarchy:
 
     def directory(self, path: str) -> str:
         """Find the directory of the cgroup ``path`` (as ``/proc/PID/cgroup`` writes it); raises `OutOfSight`."""
+        if self.root == "/" and _PLAIN.fullmatch(path):  # nearly always
+            return self.mountpoint.rstrip("/") + path
         up, names = split_path(path)
         root_up, root_names = split_path(self.root)
         if up == root_up and names[: len(root_names)] == root_names:

@@ -5,45 +5,87 @@ A whole `Snapshot` reads a dozen files; of those only the rows on a screen need 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from cgroup_model.dialects import Dirs, dialect_for
 from cgroup_model.hierarchy import Cgroup, Tree
+from cgroup_model.mounts import Hierarchy, OutOfSight
 from cgroup_model.parse import ParseError
 from cgroup_model.source import CgroupGone, Missing, Source
 
 Reader = Callable[[Source, Dirs], int]
 
 _SERVED_BY: Final = {"cpu": ("cpuacct", ""), "memory": ("memory",), "pids": ("pids",)}
+_MOST_PLACES: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One number: who reads it, and the hierarchy that it is in."""
+
+    controller: str
+    hierarchy: Hierarchy
+    read: Reader
+    places: dict[str, str] = field(default_factory=dict)  # path -> directory; "": not counted by itself
+
+    def directory(self, cgroup: Cgroup) -> str:
+        """Where the cgroup's file is; worked out once. "" where only an ancestor is counted."""
+        place = self.places.get(cgroup.path)
+        if place is None:
+            if len(self.places) >= _MOST_PLACES:
+                self.places.clear()
+            own = cgroup.has_own(self.controller)
+            place = self.hierarchy.directory(cgroup.paths[self.controller]) if own else ""
+            self.places[cgroup.path] = place
+        return place
 
 
 class Survey:
     """Reads single numbers. What is not there, not allowed, malformed or gone is None; nothing is logged or counted."""
 
     def __init__(self, tree: Tree, source: Source) -> None:
-        self._tree = tree
         self._source = source
-        self._readers: dict[str, Reader] = {}
-        for part, controllers in _SERVED_BY.items():
-            served = (tree.mounts.for_controller(name) for name in controllers)
-            hierarchy = next((one for one in served if one is not None), None)
-            if hierarchy is not None:
-                dialect = dialect_for(hierarchy)
-                self._readers[part] = {
-                    "cpu": dialect.read_cpu_usage,
-                    "memory": dialect.read_memory_current,
-                    "pids": dialect.read_pids_current,
-                }[part]
+        self._parts: dict[str, _Part] = {}
+        self._cpu: dict[str, tuple[int, int | None]] = {}  # path -> inode and CPU time at the last look
+        for name, controllers in _SERVED_BY.items():
+            for controller in controllers:
+                hierarchy = tree.mounts.for_controller(controller)
+                if hierarchy is not None:
+                    self._parts[name] = _Part(controller, hierarchy, _reader(name, hierarchy))
+                    break
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Parts that no hierarchy of this machine serves."""
-        return tuple(part for part in _SERVED_BY if part not in self._readers)
+        return tuple(part for part in _SERVED_BY if part not in self._parts)
 
     def cpu_usec(self, cgroup: Cgroup) -> int | None:
         """CPU time used by the subtree since the cgroup was made; microseconds."""
         return self._read("cpu", cgroup)
+
+    def cpu_usecs(self, cgroups: Mapping[str, Cgroup]) -> Mapping[str, tuple[int, int | None]]:
+        """Map path -> inode and CPU time (as `cpu_usec`) of many cgroups by path, ancestors first.
+
+        What is used below is counted above: where an ancestor's time is what it was, so is that of all below it, and
+        their files are not read.
+        """
+        before, now = self._cpu, {}
+        still = set()
+        for path, cgroup in cgroups.items():
+            known = before.get(path)
+            is_same = known is not None and known[0] == cgroup.inode
+            if known is not None and is_same and (path.rpartition("/")[0] or "/") in still:
+                still.add(path)
+                now[path] = known
+                continue
+            found = (cgroup.inode, self._read("cpu", cgroup))
+            if found == known and found[1] is not None:
+                still.add(path)
+            now[path] = found
+        self._cpu = now
+        return now
 
     def memory_bytes(self, cgroup: Cgroup) -> int | None:
         """Memory charged to the subtree; bytes."""
@@ -53,11 +95,22 @@ class Survey:
         """Tasks in the subtree."""
         return self._read("pids", cgroup)
 
-    def _read(self, part: str, cgroup: Cgroup) -> int | None:
-        reader = self._readers.get(part)
-        if reader is None:
+    def _read(self, name: str, cgroup: Cgroup) -> int | None:
+        part = self._parts.get(name)
+        if part is None:
             return None
         try:
-            return reader(self._source, self._tree.layout(cgroup).directories)
-        except (Missing, CgroupGone, ParseError, OSError):
+            directory = part.directory(cgroup)
+            return part.read(self._source, {part.controller: directory}) if directory else None
+        except (Missing, CgroupGone, OutOfSight, ParseError, OSError):
             return None
+
+
+def _reader(name: str, hierarchy: Hierarchy) -> Reader:
+    dialect = dialect_for(hierarchy)
+    readers: dict[str, Reader] = {
+        "cpu": dialect.read_cpu_usage,
+        "memory": dialect.read_memory_current,
+        "pids": dialect.read_pids_current,
+    }
+    return readers[name]

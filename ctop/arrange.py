@@ -39,11 +39,16 @@ class Row:
     """One line of the list: an entry, or the head of a group (``entry`` None). ``key`` survives refreshes."""
 
     key: str
-    label: str
+    given: str = ""  # instead of the entry's own title
     entry: Entry | None = None
     depth: int = 0
     folds: bool | None = None  # None: nothing below; True: folded
     is_context: bool = False  # shown only because something below it fits the filter
+
+    @property
+    def label(self) -> str:
+        """What it is called; worked out when it is shown, since most rows are not."""
+        return self.given if self.given or self.entry is None else title(self.entry)
 
 
 def arrange(scene: Scene, view: View) -> list[Row]:
@@ -57,7 +62,7 @@ def arrange(scene: Scene, view: View) -> list[Row]:
     ordered = in_order(shown, view)
     if view.group != "none":
         return _grouped(ordered, view)
-    return [Row(entry.path, title(entry), entry) for entry in ordered]
+    return [Row(entry.path, entry=entry) for entry in ordered]
 
 
 def is_interesting(entry: Entry) -> bool:
@@ -109,7 +114,7 @@ def _grouped(ordered: list[Entry], view: View) -> list[Row]:
         folded = key in view.folded
         rows.append(Row(key, f"{clean(name)} ({len(members)})", folds=folded))
         if not folded:
-            rows += [Row(entry.path, title(entry), entry, depth=1) for entry in members]
+            rows += [Row(entry.path, entry=entry, depth=1) for entry in members]
     return rows
 
 

@@ -57,7 +57,7 @@ def samples(
 def sample(scenes: Scenes, batch: Batch) -> tuple[Scene, list[Row]]:
     """Look once: at everything that is sorted by, then at what is printed."""
     by = COLUMNS[batch.view.sort]
-    parts = frozenset({by.survey} if by.survey else ())
+    parts = frozenset({"names", by.survey} if by.survey else {"names"})
     scene = scenes.survey(parts, Need.NOTHING if by.survey is not None else by.needs)
     paths = [row.entry.path for row in arrange(scene, batch.view) if row.entry is not None]
     network = any(column.network for column in batch.columns)

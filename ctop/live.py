@@ -25,6 +25,7 @@ from cgroup_model.rates import Moment, Rates, per_second, rates
 from cgroup_model.snapshot import Need, Snapshot
 from cgroup_model.source import CgroupGone, Source
 from cgroup_model.survey import Survey
+from ctop.names import SOME, Names
 from ctop.scene import Brief, Entry, Scene
 
 _FORGET_SECONDS: Final = 30.0  # a row that was out of sight for longer starts its rates afresh
@@ -33,6 +34,8 @@ _ABSENT_SECONDS: Final = 30.0  # files that a kernel lacks stay away, but a cont
 _SHORTEST_SECONDS: Final = 0.2  # rates over less are noise: CPU time is counted in ticks
 _CONTROLLERS: Final = ("memory", "cpu", "io", "pids")
 _USEC: Final = 1e6
+_UNKNOWN: Final = Brief()
+_IDLE: Final = Brief(0.0)
 
 
 @dataclass(slots=True)
@@ -46,6 +49,7 @@ class _Memory:
     ageless_until: float = 0.0  # nobody was inside
     before: Moment | None = None  # what rates are measured against
     moment: Moment | None = None
+    entry: Entry | None = None  # of the last survey
 
     def rates(self, moment: Moment) -> Rates | None:
         """Take in a look and measure against the one before, which is at least `_SHORTEST_SECONDS` older."""
@@ -80,7 +84,7 @@ class Live:
     ) -> None:
         """Open everything; raises `OutOfSight` when no cgroup file system is mounted."""
         self.mounts = discover_mounts(proc_root)
-        self.source = Source(absent_seconds=_ABSENT_SECONDS)
+        self.source = Source(absent_seconds=_ABSENT_SECONDS, remember=True)
         self.tree = Tree(self.mounts, self.source, container_path=container_path, proc_root=proc_root)
         self._proc = Proc(proc_root)
         self._host = HostFiles(proc_root, sys_root)
@@ -89,7 +93,7 @@ class Live:
         self._machine = MachineFiles(self._host, proc_root)
         self._survey = Survey(self.tree, self.source)
         self._network = Network(self.tree, self.source, self._proc)
-        self._resolver = Resolver(fs_root)
+        self._names = Names(Resolver(fs_root))
         self._inventory = Inventory(self.tree)
         self._clock = clock
         self._wall = wall
@@ -105,24 +109,8 @@ class Live:
         """Look at every cgroup; see `Scenes.survey`."""
         machine = self._machine.read()
         self._cgroups = dict(self._inventory.cgroups())
-        remembered = self._remembered
-        self._remembered = {}
-        entries = {}
-        for path, cgroup in self._cgroups.items():
-            known = remembered.get(path)
-            is_new = known is None or known.inode != cgroup.inode
-            memory = _Memory(cgroup.inode) if known is None or is_new else known
-            self._remembered[path] = memory
-            entries[path] = Entry(
-                path,
-                cgroup.inode,
-                self._resolver.identify(path, cgroup.inode),
-                self._brief(cgroup, memory, parts),
-                cpus=machine.cpus,
-                memory_total=machine.memory_total,
-                is_new=is_new and not self._is_first,
-            )
-        self._is_first = False
+        self._names.update(self._cgroups.values(), None if "names" in parts else SOME)
+        entries = self._entries(machine, parts)
         self.history.keep_only((path, one.inode) for path, one in self._remembered.items())
         scene = Scene(
             taken_at=self._wall(),
@@ -136,6 +124,43 @@ class Live:
         )
         return self.look(scene, list(entries), needs) if needs else scene
 
+    def _entries(self, machine: Machine, parts: frozenset[str]) -> dict[str, Entry]:
+        """Make the entries; of a cgroup about which nothing new is known it is the one of the last look."""
+        usecs = self._survey.cpu_usecs(self._cgroups) if "cpu" in parts else {}
+        now = self._clock()
+        remembered, self._remembered = self._remembered, {}
+        entries = {}
+        for path, cgroup in self._cgroups.items():
+            memory = remembered.get(path)
+            is_new = memory is None or memory.inode != cgroup.inode
+            if memory is None or is_new:
+                memory = _Memory(cgroup.inode)
+            self._remembered[path] = memory
+            cores = memory.cpu_cores(usecs[path][1], now) if usecs else None
+            last, identity = memory.entry, self._names.of(path, cgroup.inode)
+            bare = None if last is None else last.brief
+            brief = self._brief(cgroup, cores, parts)
+            if (
+                last is None
+                or bare != brief
+                or last.identity is not identity
+                or last.is_new
+                or last.cpus != machine.cpus
+            ):
+                last = Entry(
+                    path,
+                    cgroup.inode,
+                    identity,
+                    brief,
+                    cpus=machine.cpus,
+                    memory_total=machine.memory_total,
+                    is_new=is_new and not self._is_first,
+                )
+                memory.entry = last
+            entries[path] = last
+        self._is_first = False
+        return entries
+
     def look(self, scene: Scene, paths: list[str], needs: Need, *, network: bool = False) -> Scene:
         """Read more of a few cgroups; see `Scenes.look`."""
         if needs & Need.LOAD:
@@ -143,14 +168,15 @@ class Live:
         entries = dict(scene.entries)
         for cgroup, snapshot in self._snapshots(paths, needs):
             entry, memory = entries[cgroup.path], self._remembered[cgroup.path]
+            identity = self._names.ask(cgroup.path, cgroup.inode)
             if snapshot.age_seconds is None and needs & Need.AGE:
                 memory.ageless_until = self._clock() + _AGELESS_SECONDS
             interfaces = None
             if network:
-                inside = entry.identity.kind in {Kind.CONTAINER, Kind.POD}
+                inside = identity.kind in {Kind.CONTAINER, Kind.POD}
                 interfaces = self._network.read(cgroup, below=inside)
             moment = Moment(cgroup.inode, snapshot, interfaces)
-            entries[cgroup.path] = replace(entry, moment=moment, rates=memory.rates(moment))
+            entries[cgroup.path] = replace(entry, identity=identity, moment=moment, rates=memory.rates(moment))
         return replace(scene, entries=entries)
 
     def _busy(self, machine: Machine) -> float | None:
@@ -195,15 +221,12 @@ class Live:
         yield from self.collector.snapshots((one for one in known if one.path not in skipped), needs)
         yield from self.collector.snapshots(empty, needs & ~Need.AGE)
 
-    def _brief(self, cgroup: Cgroup, memory: _Memory, parts: frozenset[str]) -> Brief:
-        cores = None
-        if "cpu" in parts:
-            cores = memory.cpu_cores(self._survey.cpu_usec(cgroup), self._clock())
-        return Brief(
-            cpu_cores=cores,
-            memory_bytes=self._survey.memory_bytes(cgroup) if "memory" in parts else None,
-            pids=self._survey.pids(cgroup) if "pids" in parts else None,
-        )
+    def _brief(self, cgroup: Cgroup, cores: float | None, parts: frozenset[str]) -> Brief:
+        memory = self._survey.memory_bytes(cgroup) if "memory" in parts else None
+        pids = self._survey.pids(cgroup) if "pids" in parts else None
+        if memory is None and pids is None:
+            return _IDLE if cores == 0.0 else _UNKNOWN if cores is None else Brief(cores)
+        return Brief(cores, memory, pids)
 
     def _notes(self) -> tuple[str, ...]:
         """What may not be read, a line per part: what is only missing in this kernel is no news."""

@@ -68,7 +68,7 @@ class Scenes(Protocol):
         """True when there is nothing more to come."""
 
     def survey(self, parts: frozenset[str], needs: Need) -> Scene:
-        """Look at every cgroup: single numbers (``cpu``, ``memory``, ``pids``), and ``needs`` of all of them."""
+        """Look at every cgroup: ``cpu``, ``memory``, ``pids`` (one number each), ``names``; and ``needs`` of all."""
 
     def look(self, scene: Scene, paths: list[str], needs: Need, *, network: bool = False) -> Scene:
         """Read more of a few cgroups; gives the scene with them filled in."""

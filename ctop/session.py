@@ -39,6 +39,8 @@ class Session:
         self.trails = Trails()
         self._kills = Kills()
         self.watched: str | None = None  # path that is looked at wholly, also when its row is out of sight
+        self._has_names = False  # of everything, not only of what is seen
+        self._searches = False
         self._at: int | None = None  # position in the past; None: now
 
     # ------------------------------------------------------------------------------------------- looking
@@ -53,8 +55,11 @@ class Session:
         by = COLUMNS[self.view.sort]
         # The first frame does not wait for a thousand counters: CPU usage is unknown then anyway.
         wanted = by.survey if self.scene is not None or by.survey != "cpu" else ""
-        parts = frozenset({wanted} if wanted else ())
-        scene = self.scenes.survey(parts, Need.NOTHING if by.survey is not None else by.needs)
+        parts = {wanted} if wanted else set()
+        if self._names_matter:
+            parts.add("names")
+        scene = self.scenes.survey(frozenset(parts), Need.NOTHING if by.survey is not None else by.needs)
+        self._has_names = self._names_matter
         self._show(scene)
         self._look()
         if self.scene is not None:
@@ -86,11 +91,15 @@ class Session:
         paths = [row.entry.path for row in self.visible if row.entry is not None]
         shown = self.shown_columns
         network = any(column.network for column in shown)
-        scene = self.scenes.look(self.scene, paths, needs_of(shown) | _ALARM_NEEDS, network=network)
+        needs = needs_of(shown) | _ALARM_NEEDS
+        if not self._remembered:  # nor for ages: of a large subtree all processes are looked at
+            needs &= ~Need.AGE
+        scene = self.scenes.look(self.scene, paths, needs, network=network)
         if self.watched is not None and self.watched in scene.entries:
             scene = self.scenes.look(scene, [self.watched], EVERYTHING, network=True)
         self.scene = scene
-        self.rows = [_renewed(row, scene) for row in self.rows]
+        end = self.top + self.height
+        self.rows[self.top : end] = [_renewed(row, scene) for row in self.rows[self.top : end]]
 
     def look_at_visible(self) -> None:
         """After scrolling: read rows that came into sight and were not read yet."""
@@ -104,9 +113,17 @@ class Session:
         if not self.is_paused:
             self._look()
 
+    @property
+    def _names_matter(self) -> bool:
+        """True when what is seen depends on the names of what is not seen."""
+        view = self.view
+        return self._searches or bool(view.filter.tests) or view.group != "none" or COLUMNS[view.sort].is_text
+
     def rearrange(self) -> None:
         """After a change of the view: the same scene in another order."""
-        if self.scene is not None:
+        if self._names_matter and not self._has_names and not self.is_paused and self.scene is not None:
+            self.refresh()
+        elif self.scene is not None:
             self._show(self.scene)
             self.look_at_visible()
 
@@ -204,6 +221,9 @@ class Session:
         wanted = parse(text)
         if not wanted.tests:
             return False
+        if not self._has_names and not self.is_paused:
+            self._searches = True
+            self.refresh()
         count = len(self.rows)
         for step in range(1, count + 1):
             index = (self.cursor + step) % count

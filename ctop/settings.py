@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-import yaml
-
 from ctop.arrange import GROUPINGS
 from ctop.columns import COLUMNS, DEFAULT
 from ctop.themes import THEMES
@@ -47,10 +45,16 @@ def load(path: str) -> Settings:
     """Read the settings; defaults where there are none."""
     try:
         with open(path, encoding="utf-8") as file:
-            found = yaml.safe_load(file)
+            text = file.read()
     except FileNotFoundError:
         return Settings()
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, ValueError) as error:
+        return Settings(hint=f"{path} cannot be read: {type(error).__name__}")
+    import yaml  # noqa: PLC0415 - 2 MiB that those who saved nothing do without
+
+    try:
+        found = yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
         return Settings(hint=f"{path} cannot be read: {type(error).__name__}")
     if found is None:
         return Settings()
@@ -69,6 +73,8 @@ def load(path: str) -> Settings:
 
 def save(path: str, settings: Settings) -> None:
     """Replace the file in one step; raises OSError."""
+    import yaml  # noqa: PLC0415 - as above
+
     content = {name: getattr(settings, name) for name in _CHECKS}
     content["columns"] = list(settings.columns)
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)

@@ -41,6 +41,7 @@ class Identity:
     labels: Mapping[str, str] = field(default_factory=no_labels)
     kind: Kind | None = None  # None together with engine ""
     problem: str | None = None
+    restarts: int | None = None  # by the engine, before this life of the cgroup; None: its files do not say
 
     @property
     def helper(self) -> bool:
@@ -193,4 +194,5 @@ def _identity(found: Match, details: Details, problem: str | None) -> Identity:
         labels=details.labels,
         kind=Kind.HELPER if name == SANDBOX and details.pod else found.kind,  # it only holds a pod's namespaces
         problem=problem,
+        restarts=details.restarts,
     )

@@ -84,7 +84,7 @@ def test_only_printed_rows_are_looked_at() -> None:
     still = Still(scene())
     sample(still, batch())
     ((parts, needs),) = still.surveys
-    assert parts == {"cpu"}
+    assert parts == {"cpu", "names"}
     assert not needs
     ((paths, _needs),) = still.looks
     assert len(paths) == 3 < len(containers())

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
 
-from cgroup_model.oom import Victim
 from ctop import values
 from ctop.format import UNKNOWN, clean, fit, number, trim
 from ctop.renderables.lines import Line
 from ctop.renderables.pages.facts import Detail, fact, heading, note
+
+if TYPE_CHECKING:
+    from cgroup_model.oom import Victim
 
 
 def oom_page(detail: Detail, width: int, _height: int) -> list[Line]:
