@@ -74,6 +74,7 @@ def _take_up(settings: Settings, claim: Claim, manager: ServiceManager) -> Holdi
     kept = service_manager.inherited()
     if set(kept) == {"open", "cached", "journal"} and _fits(kept["journal"], settings):
         log.info("taking over the mounts that the service manager has kept")
+        claim.move_behind(max(kept.values()))
         return Holdings(kept["open"], kept["cached"], kept["journal"], claim.descriptor, listener)
     for fd in kept.values():
         os.close(fd)
@@ -93,6 +94,7 @@ def _take_up(settings: Settings, claim: Claim, manager: ServiceManager) -> Holdi
         {"open": negotiated, "cached": negotiated_cached}, {"mountpoint": settings.mountpoint}
     )  # fmt: skip
     manager.store({"open": opened, "cached": cached, "journal": journal})
+    claim.move_behind(max(opened, cached, journal))
     return Holdings(opened, cached, journal, claim.descriptor, listener)
 
 

@@ -226,6 +226,15 @@ class Claim:
         os.close(self.descriptor)
         return False
 
+    def move_behind(self, descriptor: int) -> None:
+        """Have a higher descriptor than this one: a process that dies closes the lower ones first.
+
+        Whoever sees the lock free then knows that the other one is closed, too.
+        """
+        behind = fcntl.fcntl(self.descriptor, fcntl.F_DUPFD_CLOEXEC, descriptor + 1)
+        os.close(self.descriptor)
+        self.descriptor = behind
+
     def _occupied(self) -> str:
         owner = _read_record(self.directory)
         if owner is None:
