@@ -74,13 +74,13 @@ class Pages:
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._write, request)
 
     def _write(self, request: Request) -> Page:
-        with _no_collection():
+        with no_collection():
             chunks = encode(self._scraper().scrape(request.only), request.form)
             return Page(tuple(compressed(chunks) if request.gzip else chunks))
 
 
 @contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Put off the search for cycles: a scrape makes tens of thousands of objects and no cycle (7 % of its time)."""
     gc.disable()
     try:

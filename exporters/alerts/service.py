@@ -23,6 +23,7 @@ from exporters.alerts.promql import parse
 from exporters.alerts.samples import Sampler, families_of
 from exporters.alerts.state import Alert, Outcome
 from exporters.collector import Scraper
+from exporters.pages import no_collection
 from exporters.readers.container_logs import ContainerLogReader
 from exporters.readers.kernel_log import KernelLogReader
 from exporters.web.looks import Runner
@@ -114,8 +115,9 @@ class Alerts:
         """Read once what all rules need, and evaluate them; in the thread that reads."""
         began = time.perf_counter()
         scraper = self._scraper()
-        sheet = scraper.scrape(families_of(engine.metrics) & scraper.families.keys())
-        outcome = engine.evaluate(self._clock(), self._sampler.samples(sheet, engine.metrics))
+        with no_collection():
+            sheet = scraper.scrape(families_of(engine.metrics) & scraper.families.keys())
+            outcome = engine.evaluate(self._clock(), self._sampler.samples(sheet, engine.metrics))
         return outcome, time.perf_counter() - began
 
     def _tell(self, outcome: Outcome) -> None:
