@@ -31,6 +31,7 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	$(BIN)/lint-imports
 
 bench: privileges $(VENV)/dev.stamp ## measure beside the kernel's /proc and lxcfs; prints ratios
+	@$(BIN)/python -m benchmarks.syscalls
 	@$(BIN)/python -m benchmarks
 
 golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before committing it
