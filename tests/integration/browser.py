@@ -1,4 +1,7 @@
-"""A real, headless Chromium, spoken to in WebDriver's own protocol (https://www.w3.org/TR/webdriver2/): JSON over HTTP."""
+"""A real, headless Chromium, spoken to in WebDriver's own protocol: JSON over HTTP.
+
+Source: https://www.w3.org/TR/webdriver2/.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from typing import Any, Final
 
 from scripts.debian_tools import Tool
 
-PATIENCE_SECONDS: Final = 25.0
+PATIENCE_SECONDS: Final = 90.0
 _POLL_SECONDS: Final = 0.05
 _ELEMENT: Final = "element-6066-11e4-a52e-4f735466cecf"  # how the protocol names an element
 _ARGUMENTS: Final = (

@@ -85,7 +85,7 @@ export class ContainerPage {
   key(name) {
     if (name !== "/") return false;
     this.details.open = true;
-    this.filter.focus();
+    this.filter.select();
     return true;
   }
 

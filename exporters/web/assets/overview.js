@@ -237,7 +237,7 @@ export class Overview {
   key(name) {
     const step = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, PageDown: 10, PageUp: -10, Home: -Infinity, End: Infinity }[name];
     if (step !== undefined) this.#choose(step);
-    else if (name === "/") this.filter.focus();
+    else if (name === "/") this.filter.select();
     else if (name === "Enter" && this.#chosenContainer()) location.hash = linkTo(this.#chosenContainer());
     else if (name === "Escape" && this.filter.value) this.clear();
     else return false;
