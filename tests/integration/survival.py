@@ -177,3 +177,23 @@ def hot_readers_of(roots: Sequence[Path], targets: Sequence[Target], *tolerated:
         for reader in readers:
             reader.kill()
             reader.communicate()
+
+
+def waiting_requests(*mountpoints: Path) -> list[int]:
+    """How many requests wait for the servers of these mounts; fusectl is mounted where nobody else sees it."""
+    words = [sys.executable, "-c", _WAITING, *map(str, mountpoints)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    found = subprocess.run(words, env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=True).stdout
+    return list(map(int, found.split()))
+
+
+_WAITING: Final = """
+import sys
+from procfs_fuse import syscalls
+from procfs_fuse.transport import mounting
+connections = [mounting.mount_at(place).connection for place in sys.argv[1:]]
+syscalls.unshare(syscalls.CLONE_NEWNS)
+syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+syscalls.mount("fusectl", "/mnt", "fusectl")
+print(*[open(f"/mnt/{number}/waiting").read().strip() for number in connections])
+"""

@@ -7,8 +7,6 @@ import os
 import re
 import resource
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +17,8 @@ from cgroup_model.mounts import discover_mounts
 from procfs_fuse.keeper.worker import MOST_DEATHS
 from procfs_fuse.transport import mounting
 from procfs_fuse.transport.wire import Opcode
-from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, eventually
-from tests.integration.survival import Served, changing_containers
+from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from tests.integration.survival import Served, changing_containers, waiting_requests
 from tests.integration.takeover import SLOT, Imposter, Reader, imposter
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
@@ -250,17 +248,10 @@ def test_everything_is_given_back(served: Served) -> None:
 def _possessions(served: Served) -> dict[str, object]:
     state = served.complete()
     pids = [state["keeper_pid"], state["nursery_pid"], *state["worker_pids"]]
-    waiters = subprocess.run(
-        [sys.executable, "-c", _WAITERS, str(served.place), str(served.cached)],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=True,
-    ).stdout
     return {
         "descriptors": [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids],
         "threads": [len(os.listdir(f"/proc/{pid}/task")) for pid in pids],
-        "waiting": waiters,
+        "waiting": waiting_requests(served.place, served.cached),
         "memory of the keeper, MiB": _rss_kib(pids[0]) // 1024 // 4,
         "memory of the nursery, MiB": _rss_kib(pids[1]) // 1024 // 4,
     }
@@ -269,15 +260,3 @@ def _possessions(served: Served) -> dict[str, object]:
 def _rss_kib(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
-
-
-_WAITERS = """
-import sys
-from procfs_fuse import syscalls
-from procfs_fuse.transport import mounting
-connections = [mounting.mount_at(place).connection for place in sys.argv[1:]]
-syscalls.unshare(syscalls.CLONE_NEWNS)
-syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
-syscalls.mount("fusectl", "/mnt", "fusectl")
-print([open(f"/mnt/{number}/waiting").read() for number in connections])
-"""
