@@ -29,7 +29,9 @@ from exporters.readers.machine import MachineReader
 from exporters.readers.members import Members
 from exporters.readers.network import NetworkReader
 from exporters.readers.oom import OomReader
+from exporters.readers.oomd import OomdReader
 from exporters.readers.processes import ProcessReader
+from exporters.readers.schedstat import SchedstatReader
 from exporters.readers.starts import StartReader
 from exporters.selection import Which, selector
 from exporters.subject import World
@@ -156,9 +158,12 @@ class Exporter:
             processes=ProcessReader(members, self.proc),
             filesystem=self.filesystem,
             starts=StartReader(self.history),
+            oomd=OomdReader(self.tree),
+            schedstat=SchedstatReader(members, self.proc),
             oom=OomReader(self.oom, selector(self.settings.cgroups)),
             engine_labels=self.settings.container_labels,
             proc_root=self.settings.proc_root,
+            fs_root=self.settings.fs_root,
         )
 
 

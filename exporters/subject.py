@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from exporters.readers.machine import MachineReader, MachineReading
     from exporters.readers.network import NetworkReader
     from exporters.readers.oom import OomReader
+    from exporters.readers.oomd import OomdReader
     from exporters.readers.processes import ProcessReader
+    from exporters.readers.schedstat import SchedstatReader
     from exporters.readers.starts import StartReader
     from exporters.status import Status
 
@@ -40,10 +42,13 @@ class World:
     filesystem: FilesystemReader | None = None
     starts: StartReader | None = None
     oom: OomReader | None = None
+    oomd: OomdReader | None = None
+    schedstat: SchedstatReader | None = None
     alerts: Board | None = None
     device_names: Mapping[tuple[int, int], str] = field(default_factory=dict)
     engine_labels: tuple[str, ...] = ()
     proc_root: str = "/proc"
+    fs_root: str = "/"
 
     def begin(self) -> None:
         """Begin a scrape."""
@@ -56,7 +61,7 @@ class World:
 
     def keep_only(self, alive: set[tuple[str, int]]) -> None:
         """Forget what is remembered of all cgroups but these (path, inode)."""
-        for reader in (self.network, self.starts, self.filesystem):
+        for reader in (self.network, self.starts, self.filesystem, self.schedstat):
             if reader is not None:
                 reader.keep_only(alive)
         if self.alerts is not None and self.alerts.container_logs is not None:

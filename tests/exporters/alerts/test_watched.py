@@ -21,6 +21,7 @@ from exporters.alerts.samples import Sampler, families_of
 from exporters.alerts.state import Alert, Outcome
 from exporters.encoder import encode
 from exporters.labels import names_of
+from exporters.readers import disks
 from exporters.readers.container_logs import MOST_BYTES, ContainerLogReader, Watched
 from exporters.readers.kernel_log import KernelLogReader
 from exporters.readers.key_processes import KeyProcess, read
@@ -227,3 +228,27 @@ def test_thin_names_leave_alerts_their_labels(exporter: Callable[..., Exporter])
 def test_nothing_is_expected_of_nobody() -> None:
     """Without key processes no process is looked at."""
     assert read([], "/nowhere") == []
+
+
+def test_disks_of_the_machine(tmp_path: Path) -> None:
+    """Each local file system that may be written once, with the numbers that df has; escapes in names are undone."""
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/mounts").write_text(
+        "proc /proc proc rw 0 0\n"
+        "/dev/vda1 / ext4 rw,relatime 0 0\n"
+        "/dev/vda1 /var/lib/docker ext4 rw 0 0\n"
+        "/dev/loop1 /snap/core squashfs ro 0 0\n"
+        "server:/export /mnt nfs rw 0 0\n"
+        "/dev/vdb /no\\040where xfs rw 0 0\n"
+        "short\n"
+    )
+    (disk,) = disks.read(str(tmp_path))
+    df = subprocess.run(["df", "-B1", "--output=used,avail", "/"], capture_output=True, text=True, check=True).stdout
+    used, available = map(int, df.splitlines()[1].split())
+    assert (disk.device, disk.mountpoint, disk.filesystem) == ("/dev/vda1", "/", "ext4")
+    # Others write at this moment: within 1 %.
+    assert abs(disk.size_bytes - used - available) <= 0.01 * disk.size_bytes
+    assert abs(disk.free_bytes - available) <= 0.01 * disk.size_bytes
+    (tmp_path / "no where").mkdir()
+    found = disks.read(str(tmp_path), str(tmp_path))
+    assert [one.mountpoint for one in found] == ["/", "/no where"]
