@@ -57,7 +57,8 @@ dashboards: $(VENV)/dev.stamp ## write Grafana's dashboards, dashboards/grafana/
 stack: privileges $(VENV)/dev.stamp ## run exporter, Prometheus and Alertmanager on loopback, with containers that do something
 	@$(BIN)/python -m scripts.stack
 
-screenshots: privileges $(VENV)/dev.stamp ## photograph the exporter's page into docs/screenshots/
+screenshots: privileges $(VENV)/dev.stamp ## photograph the exporter's page, and have ctop draw itself, into docs/screenshots/
+	@$(BIN)/python -m scripts.screenshots
 	@CGSCOPE_SCREENSHOTS=docs/screenshots $(BIN)/python -m pytest -q tests/integration/test_web.py -k pictures
 
 clean: ## remove the virtual environment and caches of this folder

@@ -43,7 +43,8 @@ class DetailScreen(Common):
     def on_mount(self) -> None:
         """Read everything of it from now on."""
         self.session.watched = self._path
-        self.session.refresh()
+        if self.session.is_now:
+            self.session.refresh()
         self.redraw()
 
     def on_unmount(self) -> None:

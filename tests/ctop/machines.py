@@ -38,13 +38,13 @@ class Recorded:
             wall=lambda: NOON + self._passed,
         )
 
-    def a_second_passes(self) -> None:
-        """Let cgroups use the CPU, more the later they come in the alphabet, and read and write."""
+    def a_second_passes(self, work: float = 1.0) -> None:
+        """Let cgroups use the CPU, some more than others, and read and write; ``work`` times as much as usual."""
         self._passed += 1.0
         for number, path in enumerate(sorted(self.folder.glob("sys/fs/cgroup/**/*"))):
             step = _STEPS.get(path.name)
             if step is not None:
-                path.write_bytes(step(path.read_bytes(), number))
+                path.write_bytes(step(path.read_bytes(), work * (1 + number % 7)))
 
     def scene(self, needs: Need = ~Need.NOTHING) -> Scene:
         """Return what the second look at everything shows."""
@@ -81,15 +81,12 @@ class Recorded:
             (copy / "memory.current").write_text(f"{(number + 1) << 20}\n", "ascii")
 
 
-def _plus(step: int, *words: bytes) -> Callable[[bytes, int], bytes]:
-    """Add to the number behind each of the words, or to the only number."""
+def _plus(steps: dict[bytes, int]) -> Callable[[bytes, float], bytes]:
+    """Add to the number of each line that begins with a word; "" is the beginning of any."""
 
-    def add(content: bytes, index: int) -> bytes:
-        more = step * (1 + index % 7)
-
+    def add(content: bytes, times: float) -> bytes:
         def line(text: bytes) -> bytes:
-            if words and not text.startswith(words):
-                return text
+            more = next((int(step * times) for word, step in steps.items() if text.startswith(word)), 0)
             return _NUMBER.sub(lambda found: str(int(found[0]) + more).encode(), text, count=1)
 
         return b"".join(line(text) for text in content.splitlines(keepends=True))
@@ -97,15 +94,15 @@ def _plus(step: int, *words: bytes) -> Callable[[bytes, int], bytes]:
     return add
 
 
-def _device_bytes(content: bytes, index: int) -> bytes:
-    more = 4096 * (1 + index % 7)
+def _device_bytes(content: bytes, times: float) -> bytes:
+    more = int(4096 * times)
     return re.sub(rb"\b([rw]bytes|[rw]ios)=([0-9]+)", lambda f: b"%s=%d" % (f[1], int(f[2]) + more), content)
 
 
-_STEPS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
-    "cpu.stat": _plus(50_000, b"usage_usec", b"user_usec", b"system_usec"),
-    "cpuacct.usage": _plus(50_000_000),
-    "cpuacct.stat": _plus(2, b"user", b"system"),
+_STEPS: Final[dict[str, Callable[[bytes, float], bytes]]] = {
+    "cpu.stat": _plus({b"usage_usec": 50_000, b"user_usec": 35_000, b"system_usec": 15_000}),
+    "cpuacct.usage": _plus({b"": 50_000_000}),
+    "cpuacct.stat": _plus({b"user": 3, b"system": 2}),
     "io.stat": _device_bytes,
 }
 _COPIED: Final = (
