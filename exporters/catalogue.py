@@ -20,6 +20,7 @@ CONTAINER_LABELS: Final[dict[Naming, tuple[str, ...]]] = {
 
 CADVISOR_ONLY_NAMES: Final = frozenset(
     {"container_memory_failcnt", "container_hugetlb_failcnt", "container_fs_inodes_total"}
+    | {f"container_network_{protocol}_usage_total" for protocol in ("tcp", "tcp6", "udp", "udp6")}
 )
 """Names that are cAdvisor's although convention has others: counters without ``_total``, a gauge with it."""
 

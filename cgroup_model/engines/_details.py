@@ -36,6 +36,7 @@ class Details:
     namespace: str | None = None
     labels: Mapping[str, str] = field(default_factory=no_labels)
     engine: str | None = None
+    restarts: int | None = None  # how often the engine itself started it again
 
     def completed_by(self, other: Details) -> Details:
         """Fill what is unknown here with what ``other`` knows."""
@@ -46,6 +47,7 @@ class Details:
             namespace=self.namespace or other.namespace,
             labels=self.labels or other.labels,
             engine=self.engine or other.engine,
+            restarts=other.restarts if self.restarts is None else self.restarts,
         )
 
 
@@ -54,6 +56,11 @@ def text(value: Any) -> str | None:  # noqa: ANN401 - that is the question
     if not isinstance(value, str) or not value:
         return None
     return value[:MOST_TEXT].encode("utf-8", "replace").decode()
+
+
+def count(value: Any) -> int | None:  # noqa: ANN401
+    """Take a value over if it is a number that is not negative."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53 else None
 
 
 def member(document: Any, *keys: str) -> Any:  # noqa: ANN401

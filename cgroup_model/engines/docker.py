@@ -1,12 +1,13 @@
 """Docker: `/docker/<id>` (cgroupfs driver) or `docker-<id>.scope` (systemd driver); below any `--cgroup-parent`.
 
 Names: `<data-root>/containers/<id>/config.v2.json`, written by dockerd (moby, container/container.go), mode 0600:
-`{"Name": "/web", "Config": {"Image": "nginx:1", "Labels": {"com.docker.compose.project": "shop"}}, ...}`.
+`{"Name": "/web", "Config": {"Image": "nginx:1", "Labels": {"com.docker.compose.project": "shop"}},
+"RestartCount": 2, ...}`, the last of which is how often its restart policy has started it again.
 """
 
 from __future__ import annotations
 
-from cgroup_model.engines._details import Details, member, string_labels, text
+from cgroup_model.engines._details import Details, count, member, string_labels, text
 from cgroup_model.engines._files import Files, User, parse_json
 from cgroup_model.engines._patterns import HEX_ID, Match, Pattern, Rank
 
@@ -35,6 +36,7 @@ def look_up(files: Files, match: Match, user: User | None) -> Details | None:
         namespace=labels.get("io.kubernetes.pod.namespace"),
         labels=labels,
         engine="docker",
+        restarts=count(member(config, "RestartCount")),
     )
 
 

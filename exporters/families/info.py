@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from exporters.metric import Family, Group, LabelValues, gauge
+from exporters.metric import Family, Group, LabelValues, counter, gauge
 from exporters.subject import Subject
 
 _LABELS = ("container_id", "kind", "engine", "image", "container", "pod", "namespace")
@@ -26,6 +27,18 @@ def _info(subject: Subject) -> Iterable[tuple[LabelValues, _Is]]:
         return ()
     others = subject.names.others
     return ((tuple([others.get(name, "") for name in _LABELS]), _IS),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Restarts:
+    """How often an engine started a container again."""
+
+    restarts: int
+
+
+def _restarts(subject: Subject) -> _Restarts | None:
+    restarts = subject.identity.restarts
+    return None if restarts is None else _Restarts(restarts)
 
 
 def _engine_labels(subject: Subject) -> Iterator[tuple[LabelValues, _Is]]:
@@ -53,6 +66,18 @@ FAMILIES = (
                 (gauge("container_label_info", "1; a label that the engine gave it.", "one", labels=_PAIR),),
                 labels=_PAIR,
                 origin="the engine's files; those chosen with --container-label",
+            ),
+            Group(
+                _Restarts,
+                _restarts,
+                (
+                    counter(
+                        "container_restarts_total",
+                        "Times the engine's restart policy has started the container again.",
+                        "restarts",
+                    ),
+                ),
+                origin="the engine's files (Docker's config.v2.json)",
             ),
         ),
         departed=True,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cgroup_model.snapshot import Memory, MemoryEvents, MemoryStat, Need
+from cgroup_model.snapshot import Memory, MemoryEvents, MemoryStat, Need, SwapEvents
 from exporters.metric import Column, Family, Group, counter, flag, gauge, limit, untyped
 from exporters.subject import Subject
 
@@ -34,6 +34,11 @@ def _events_local(subject: Subject) -> MemoryEvents | None:
     return None if memory is None or memory.events_local is memory.events else memory.events_local
 
 
+def _swap_events(subject: Subject) -> SwapEvents | None:
+    memory = subject.snapshot.memory
+    return None if memory is None else memory.swap_events
+
+
 def _hits(subject: Subject) -> MemoryEvents | None:
     """Give v2's count of hits of the limit, where v1's is not there."""
     memory = subject.snapshot.memory
@@ -52,6 +57,7 @@ def _failures(path: str) -> tuple[Column, ...]:
     return tuple(counter(name, text, path, failure_type=path, scope=scope) for scope in ("container", "hierarchy"))
 
 
+_RESERVATION: Final = "Memory that is never reclaimed (v1: reclaimed last, the soft limit); 0: none."
 _FAILCNT: Final = "How often memory use hit the limit."
 
 _USAGE = (
@@ -72,7 +78,8 @@ _USAGE = (
     gauge("container_spec_memory_limit_bytes", "Limit of memory; 0: none.", "max", limit),
     gauge("container_spec_memory_high_limit_bytes", "Above this the cgroup is throttled; 0: none.", "high", limit),
     gauge("container_spec_memory_low_bytes", "Memory that is reclaimed last; 0: none.", "low", limit),
-    gauge("container_spec_memory_reservation_limit_bytes", "Memory that is never reclaimed; 0: none.", "min", limit),
+    gauge("container_spec_memory_reservation_limit_bytes", _RESERVATION, "min", limit),
+    gauge("container_spec_memory_reservation_limit_bytes", _RESERVATION, "soft_limit", limit),
     gauge("container_spec_memory_swap_limit_bytes", "Limit of swap alone; 0: none.", "swap_max", limit),
     gauge("container_spec_memory_swap_high_limit_bytes", "Above this swap is throttled; 0: none.", "swap_high", limit),
     gauge("container_spec_memory_zswap_limit_bytes", "Limit of compressed swap; 0: none.", "zswap_max", limit),
@@ -171,6 +178,19 @@ FAMILIES = (
             Group(Memory, _memory, _USAGE),
             Group(MemoryStat, _stat, _FROM_STAT),
             Group(MemoryEvents, _events, _EVENTS),
+            Group(
+                SwapEvents,
+                _swap_events,
+                tuple(
+                    counter(
+                        "container_memory_swap_events_total",
+                        "Swap events of the cgroup and all below it.",
+                        kind,
+                        event=kind,
+                    )
+                    for kind in ("high", "max", "fail")
+                ),
+            ),
             Group(MemoryEvents, _hits, (untyped("container_memory_failcnt", _FAILCNT, "max"),)),
         ),
         needs=Need.MEMORY | Need.MEMORY_DETAIL,

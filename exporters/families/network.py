@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 
 from cgroup_model.rates import Interface
 from cgroup_model.snapshot import Need
@@ -25,6 +26,40 @@ def _sockets(subject: Subject) -> Sockets | None:
     if network is None or subject.is_empty:
         return None
     return network.sockets(subject.cgroup, subject.identity)
+
+
+@dataclass(frozen=True, slots=True)
+class _InState:
+    """How many sockets are in one state."""
+
+    sockets: int
+
+
+def _tcp(protocol: str) -> Callable[[Subject], Iterable[tuple[LabelValues, _InState]]]:
+    """Make a selection of a protocol's sockets by state."""
+
+    def select(subject: Subject) -> Iterable[tuple[LabelValues, _InState]]:
+        states = _connections(subject).get(protocol, {})
+        return [((state,), _InState(sockets)) for state, sockets in states.items()]
+
+    return select
+
+
+def _udp(protocol: str) -> Callable[[Subject], _InState | None]:
+    """Make a selection of all sockets of a protocol without connections."""
+
+    def select(subject: Subject) -> _InState | None:
+        states = _connections(subject).get(protocol)
+        return None if states is None else _InState(sum(states.values()))
+
+    return select
+
+
+def _connections(subject: Subject) -> Mapping[str, Mapping[str, int]]:
+    network = subject.world.network
+    if network is None or subject.is_empty:
+        return {}
+    return network.connections(subject.cgroup, subject.identity)
 
 
 def _both(name: str, text: str, field: str) -> tuple[Column, ...]:
@@ -77,5 +112,47 @@ FAMILIES = (
         needs=Need.PIDS,
         default=False,
         why_off="two more files per network namespace",
+    ),
+    Family(
+        "connections",
+        "TCP and UDP sockets by state, under cAdvisor's names",
+        (
+            *(
+                Group(
+                    _InState,
+                    _tcp(protocol),
+                    (
+                        gauge(
+                            f"container_network_{protocol}_usage_total",
+                            f"Sockets of {protocol} by state; a gauge, whatever its name says (as cAdvisor has it).",
+                            "sockets",
+                            labels=("tcp_state",),
+                        ),
+                    ),
+                    labels=("tcp_state",),
+                    origin=f"/proc/PID/net/{protocol}",
+                )
+                for protocol in ("tcp", "tcp6")
+            ),
+            *(
+                Group(
+                    _InState,
+                    _udp(protocol),
+                    (
+                        gauge(
+                            f"container_network_{protocol}_usage_total",
+                            f"Sockets of {protocol}; a gauge, whatever its name says.",
+                            "sockets",
+                            udp_state="listen",
+                        ),
+                    ),
+                    origin=f"/proc/PID/net/{protocol}",
+                )
+                for protocol in ("udp", "udp6")
+            ),
+        ),
+        needs=Need.PIDS,
+        default=False,
+        why_off="the kernel walks all sockets of each namespace",
     ),
 )

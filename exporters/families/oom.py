@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from cgroup_model.dialects.origins import ORIGINS
 from cgroup_model.oom import Report
 from exporters.metric import Family, Group, counter, flag, gauge
 from exporters.readers.oom import Kills
 from exporters.subject import Machine, Subject
 
-_ORIGIN: Final = "memory.oom_control (v1), memory.events (v2), watched; the ledger"
+_ORIGIN: Final = "{0.v1} (v1), {0.v2} (v2), watched; the ledger".format(ORIGINS["MemoryEvents.oom_kill"])
 
 
 def _kills(subject: Subject) -> Kills | None:

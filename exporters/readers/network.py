@@ -7,6 +7,8 @@ Kernel: net/core/net-procfs.c, net/ipv4/proc.c, net/netfilter/nf_conntrack_stand
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +21,23 @@ from exporters.readers.members import Members
 
 _SOCKSTAT: Final = re.compile(rb"^(\w+):(.*)$", re.MULTILINE)
 _PAIR: Final = re.compile(rb"([a-z]+) (\d{1,18})")
+_STATE: Final = re.compile(rb"^ *\d+: [0-9A-F:]+ [0-9A-F:]+ ([0-9A-F]{2}) ", re.MULTILINE)
+_LONGEST_TABLE: Final = 16 << 20  # bytes; 100,000 sockets
+PROTOCOLS: Final = ("tcp", "tcp6", "udp", "udp6")
+STATES: Final = {
+    1: "established",
+    2: "synsent",
+    3: "synrecv",
+    4: "finwait1",
+    5: "finwait2",
+    6: "timewait",
+    7: "close",
+    8: "closewait",
+    9: "lastack",
+    10: "listen",
+    11: "closing",
+}
+"""Kernel's number -> cAdvisor's name."""
 _CONNTRACK: Final = re.compile(rb"entries [^\n]*\n([0-9a-f]{1,16}) ")
 
 
@@ -73,6 +92,17 @@ class NetworkReader:
         tracked = self._read(f"{pid}/net/stat/nf_conntrack")
         return parse_sockets(self._read(f"{pid}/net/sockstat"), tracked)
 
+    def connections(self, cgroup: Cgroup, identity: Identity) -> Mapping[str, Mapping[str, int]]:
+        """Count sockets of a container's namespace: protocol (tcp, tcp6, udp, udp6) -> state -> sockets.
+
+        Empty when another container tells them; a protocol that the kernel does not have is left out.
+        """
+        pid = self._speaker(cgroup, identity)
+        if pid is None:
+            return {}
+        tables = {protocol: self._table(f"{pid}/net/{protocol}") for protocol in PROTOCOLS}
+        return {protocol: count_states(table) for protocol, table in tables.items() if table}
+
     def _speaker(self, cgroup: Cgroup, identity: Identity) -> int | str | None:
         """Find a process in the namespace that this cgroup is to tell about."""
         if cgroup.path == "/":
@@ -100,11 +130,28 @@ class NetworkReader:
         self._speakers[cgroup] = pid, namespace
         return pid, namespace
 
+    def _table(self, name: str) -> bytes:
+        """Read a file of many records, of which the kernel gives a page at a time."""
+        try:
+            with open(f"{self._proc.root}/{name}", "rb") as file:
+                return file.read(_LONGEST_TABLE)
+        except OSError:  # as below
+            return b""
+
     def _read(self, name: str) -> bytes:
         try:
             return self._proc.read(name)
         except (NoSuchTask, OSError):  # ended meanwhile; not permitted; no connection tracker in this kernel
             return b""
+
+
+def count_states(table: bytes) -> dict[str, int]:
+    """Count the sockets of ``/proc/net/tcp`` or ``udp`` by state; the first line is the heading.
+
+    ``   0: 0100007F:8B1D 00000000:0000 0A 00000000:00000000 …``: the state is the fourth (include/net/tcp_states.h).
+    """
+    counted = Counter(int(state, 16) for state in _STATE.findall(table))
+    return {name: counted[number] for number, name in STATES.items()}
 
 
 def parse_sockets(sockstat: bytes, conntrack: bytes) -> Sockets | None:
