@@ -10,6 +10,8 @@ The rules, and why:
   kernel's counts CPUs that went offline (fs/proc/stat.c sums over possible CPUs and lists online ones). So no field
   of any line decreases, whatever happens to quota and cpuset.
 * Use may run ahead of the clock for a moment (bursts, ticks); idle then stands still.
+* Time that a quota made the container wait is steal, when asked for. The kernel adds it up over all CPUs on which tasks
+  waited, which may be more than are shown; so no more of it counts than there is time without use.
 
 Everything is in microseconds.
 """
@@ -31,12 +33,16 @@ class _Account:
     system: int = 0
     idle: int = 0
     shown_usec: int = 0  # for how long this CPU has been shown
+    waited: int = 0  # its share of the time that tasks waited for quota
+    steal: int = 0
 
     def settle(self) -> None:
-        self.idle = max(self.idle, self.shown_usec - self.user - self.nice - self.system)
+        unused = self.shown_usec - self.user - self.nice - self.system
+        self.steal = max(self.steal, min(self.waited, unused))
+        self.idle = max(self.idle, unused - self.steal)
 
     def frozen(self) -> CpuTime:
-        return CpuTime(user=self.user, nice=self.nice, system=self.system, idle=self.idle)
+        return CpuTime(user=self.user, nice=self.nice, system=self.system, idle=self.idle, steal=self.steal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +61,20 @@ class CpuClock:
     accounts: list[_Account] = field(default_factory=list)
     _before: _Use | None = None
     _carry: list[int] = field(default_factory=lambda: [0, 0, 0])
+    _waited: int = 0
 
-    def update(self, age_usec: int, cpu: Cpu, shown: ShownCpus) -> CpuTimes:
-        """Bring the accounts up to ``age_usec`` after the container's start and return them."""
+    def update(self, age_usec: int, cpu: Cpu, shown: ShownCpus, waited_usec: int = 0) -> CpuTimes:
+        """Bring the accounts up to ``age_usec`` after the container's start and return them.
+
+        ``waited_usec`` is what its tasks waited for quota in all, if that is to be shown as steal.
+        """
         elapsed = max(0, age_usec - self.age_usec)
         self.age_usec = max(self.age_usec, age_usec)
         while len(self.accounts) < shown.count:
             self.accounts.append(_Account())
         visible = self.accounts[: shown.count]
         self._charge(visible, _use_of(cpu), shown)
+        self._wait(visible, waited_usec)
         for account in visible:
             account.shown_usec += elapsed
             account.settle()
@@ -97,6 +108,13 @@ class CpuClock:
             account.nice += shares[1]
             account.system += shares[2]
 
+    def _wait(self, visible: Sequence[_Account], waited_usec: int) -> None:
+        """Give every CPU the same; what does not divide waits for the next time."""
+        share = max(0, waited_usec - self._waited) // len(visible)
+        self._waited += share * len(visible)
+        for account in visible:
+            account.waited += share
+
     def _times(self, count: int) -> CpuTimes:
         cpus = tuple([account.frozen() for account in self.accounts[:count]])
         hidden = self.accounts[count:]
@@ -109,6 +127,7 @@ class CpuClock:
                 nice=sum(account.nice for account in hidden),
                 system=sum(account.system for account in hidden),
                 idle=sum(account.idle for account in hidden),
+                steal=sum(account.steal for account in hidden),
             ),
         )
 
@@ -119,7 +138,8 @@ class CpuClock:
         before = self._before
         return {
             "age_usec": self.age_usec,
-            "accounts": [[a.user, a.nice, a.system, a.idle, a.shown_usec] for a in self.accounts],
+            "accounts": [[a.user, a.nice, a.system, a.idle, a.shown_usec, a.waited, a.steal] for a in self.accounts],
+            "waited": self._waited,
             "total": list(before.total) if before else None,
             "per_cpu": {str(k): list(v) for k, v in before.per_cpu.items()} if before and before.per_cpu else None,
             "carry": list(self._carry),
@@ -129,11 +149,12 @@ class CpuClock:
     def from_json(cls, data: Mapping[str, object]) -> CpuClock:
         """Inverse of `to_json`. Raises ValueError, TypeError or KeyError on anything else."""
         clock = cls(age_usec=_integer(data["age_usec"]))
-        clock.accounts = [_Account(*_integers(row, 5)) for row in _rows(data["accounts"])]
+        clock.accounts = [_Account(*_integers(row, 7)) for row in _rows(data["accounts"])]
         if data.get("total") is not None:
             user, nice, system = _integers(data["total"], 3)
             clock._before = _Use((user, nice, system), _per_cpu(data.get("per_cpu")))
         clock._carry = _integers(data["carry"], 3)
+        clock._waited = _integer(data["waited"])
         return clock
 
 

@@ -59,14 +59,19 @@ class History:
         boottime: Callable[[], float] = boottime,
         monotonic: Callable[[], float] = time.monotonic,
         keep: Callable[[Cgroup, list[object]], None] | None = None,
+        throttled_as_steal: bool = False,
     ) -> None:
-        """``keep`` is given a container's row of `to_json` before anybody is told its CPU accounts."""
+        """``keep`` is given a container's row of `to_json` before anybody is told its CPU accounts.
+
+        With ``throttled_as_steal`` these count waiting for quota as steal (`Policy`).
+        """
         self._tree = tree
         self._source = source
         self._proc = proc
         self._boottime = boottime
         self._monotonic = monotonic
         self._keep = keep
+        self._throttled_as_steal = throttled_as_steal
         self._hierarchy = tree.mounts.primary
         self._dialect = dialect_for(self._hierarchy)
         self._lives: dict[tuple[str, int], _Life] = {}
@@ -93,7 +98,8 @@ class History:
         if age is None or cpu is None:
             return None
         life = self._life(cgroup)
-        times = life.clock.update(int(age * 1e6), cpu, shown)
+        waited = cpu.throttling.throttled_usec if self._throttled_as_steal and cpu.throttling else None
+        times = life.clock.update(int(age * 1e6), cpu, shown, waited or 0)
         if self._keep is not None:
             self._keep(cgroup, _row(cgroup.path, cgroup.inode, life))
         return times

@@ -86,7 +86,8 @@ class Service:
             mounts, self.source, container_path=container_path, container_id=_container_id, proc_root=proc_root
         )
         self._proc = Proc(proc_root)
-        self.history = History(self.tree, self.source, self._proc, keep=self._keep_life)
+        as_steal = policy is not None and policy.throttled_as_steal
+        self.history = History(self.tree, self.source, self._proc, keep=self._keep_life, throttled_as_steal=as_steal)
         self._host_reader = HostReader(proc_root, sys_root)
         self.collector = Collector(self.tree, self.source, self._host_reader, policy, self.history)
         self._host_files = HostFiles(views, proc_root=proc_root, sys_root=sys_root)

@@ -164,7 +164,8 @@ class Collector:
         taken_at = self._clock()
         detail = bool(wanted & _MEMORY_DETAIL)
         memory = look.memory(detail=detail) if wanted & _MEMORY else None
-        cpu = look.cpu(detail=bool(wanted & _CPU_DETAIL), per_cpu=bool(wanted & _PER_CPU)) if wanted & _CPU else None
+        in_detail = self._kit.policy.throttled_as_steal or bool(wanted & _CPU_DETAIL)
+        cpu = look.cpu(detail=in_detail, per_cpu=bool(wanted & _PER_CPU)) if wanted & _CPU else None
         cpuset = look.cpuset() if wanted & _CPUSET else None
         cpus = look.shown_cpus(cpu, cpuset) if wanted & _CPUS else None
         return Snapshot(

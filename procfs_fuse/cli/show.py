@@ -84,7 +84,8 @@ def _render(target: str, wanted: View | _Inside, policy: Policy) -> bytes:
     with Source() as source:
         tree = HierarchyTree(mounts, source, container_path=container_path)
         cgroup = _find(target, tree)
-        collector = Collector(tree, source, HostFiles(), policy, History(tree, source, Proc("/proc")))
+        history = History(tree, source, Proc("/proc"), throttled_as_steal=policy.throttled_as_steal)
+        collector = Collector(tree, source, HostFiles(), policy, history)
         view = wanted if isinstance(wanted, View) else _leaf(wanted, collector.snapshot(cgroup, wanted.folder.NEEDS))
         snapshot = collector.snapshot(cgroup, view.NEEDS)
     if view.exists is not None and not view.exists(snapshot):

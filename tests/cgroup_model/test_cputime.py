@@ -33,6 +33,7 @@ def summed(times: CpuTimes) -> CpuTime:
         nice=sum(row.nice for row in rows),
         system=sum(row.system for row in rows),
         idle=sum(row.idle for row in rows),
+        steal=sum(row.steal for row in rows),
     )
 
 
@@ -87,13 +88,23 @@ def test_burst_makes_idle_wait() -> None:
     assert later.idle == 9 * SECOND
 
 
+def test_waiting_for_quota_is_steal_and_not_idle() -> None:
+    """Ten seconds of which two were used and three waited leave five idle; waiting is cut to the time there is."""
+    clock = CpuClock()
+    first = clock.update(10 * SECOND, used(2 * SECOND), shown(1), 3 * SECOND).cpus[0]
+    assert first == CpuTime(user=2 * SECOND, idle=5 * SECOND, steal=3 * SECOND)
+    second = clock.update(20 * SECOND, used(3 * SECOND), shown(1), 90 * SECOND).cpus[0]
+    assert (second.idle, second.steal) == (5 * SECOND, 17 * SECOND)
+
+
 def test_state_survives_a_restart() -> None:
     """A clock restored from JSON goes on where the old one was, also across the quota change it has seen."""
     clock = CpuClock()
     clock.update(10 * SECOND, used(4 * SECOND), shown(2))
-    clock.update(20 * SECOND, used(5 * SECOND), shown(1, 2))
+    clock.update(20 * SECOND, used(5 * SECOND), shown(1, 2), SECOND)
     copy = CpuClock.from_json(json.loads(json.dumps(clock.to_json())))
-    assert copy.update(30 * SECOND, used(6 * SECOND), shown(2)) == clock.update(30 * SECOND, used(6 * SECOND), shown(2))
+    later = (30 * SECOND, used(6 * SECOND), shown(2), 2 * SECOND)
+    assert copy.update(*later) == clock.update(*later)
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,7 @@ class Step:
     usable: int
     per_cpu: bool
     counter_falls: bool
+    waited: int
 
 
 steps = st.lists(
@@ -121,6 +133,7 @@ steps = st.lists(
         usable=st.integers(1, 4),
         per_cpu=st.booleans(),
         counter_falls=st.booleans(),
+        waited=st.integers(0, 500 * SECOND),
     ),
     min_size=2,
     max_size=12,
@@ -141,7 +154,7 @@ def test_no_field_of_any_line_ever_falls(history: list[Step]) -> None:
         usable = max(step.count, step.usable)
         per_cpu = dict.fromkeys(range(usable), (user // usable, system // usable)) if step.per_cpu else None
         cpu = Cpu(user_usec=user, system_usec=system, nice_usec=step.nice, per_cpu_usec=per_cpu)
-        times = clock.update(age, cpu, shown(step.count, usable))
+        times = clock.update(age, cpu, shown(step.count, usable), step.waited)
         assert len(times.cpus) == step.count
         for number, row in enumerate(times.cpus):
             assert_not_fallen(before.get(number, CpuTime()), row)
@@ -174,6 +187,7 @@ def test_total_follows_the_control_files(history: list[Step]) -> None:
 def test_damaged_state_is_refused(value: object) -> None:
     """Anything that is not a saved clock is one of the documented errors."""
     try:
-        CpuClock.from_json({"age_usec": value, "accounts": value, "total": value, "per_cpu": value, "carry": value})
+        parts = ("age_usec", "accounts", "total", "per_cpu", "carry", "waited")
+        CpuClock.from_json(dict.fromkeys(parts, value))
     except (ValueError, TypeError, KeyError):
         return

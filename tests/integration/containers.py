@@ -187,6 +187,20 @@ class ControlFiles:
         return sum(stat.get(f"total_{name}", stat.get(name, 0)) for name in names)
 
     @property
+    def inactive_file_bytes(self) -> int:
+        """File cache that was used once, and v2's reclaimable slab."""
+        stat = self._memory_stat()
+        names = ("inactive_file", "slab_reclaimable")
+        return sum(stat.get(f"total_{name}", stat.get(name, 0)) for name in names)
+
+    @property
+    def throttled_usec(self) -> int:
+        """How long the quota made it wait."""
+        lines = self.file("cpu", "cpu.stat", "cpu.stat").read_text().splitlines()
+        stat = {name: int(value) for name, value in map(str.split, lines)}
+        return stat["throttled_usec"] if "throttled_usec" in stat else stat["throttled_time"] // 1000
+
+    @property
     def cache_bytes(self) -> int:
         """File cache."""
         stat = self._memory_stat()

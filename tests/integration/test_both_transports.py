@@ -148,9 +148,9 @@ def test_switching(instance: Instance, container: Container) -> None:
         return int(container.sh("head -1 /proc/meminfo").split()[1])
 
     os.kill(instance.pid, signal.SIGUSR2)
-    eventually(lambda: total() > 96 * 1024)
+    assert eventually(lambda: total() > 96 * 1024)
     os.kill(instance.pid, signal.SIGUSR2)
-    eventually(lambda: total() == 96 * 1024)
+    assert eventually(lambda: total() == 96 * 1024)
 
 
 def test_status_says_what_is_missing(instance: Instance) -> None:
@@ -165,7 +165,7 @@ def test_a_killed_server_leaves_nothing_in_the_way(libfuse: None, tmp_path: Path
     """Without a keeper the files are dead then, and the next mount at the same place clears that away."""
     first = Instance(tmp_path, "--transport", "fusepy")
     os.kill(first.pid, signal.SIGKILL)
-    eventually(lambda: not os.path.exists(f"{first.mountpoint}/proc"))
+    assert eventually(lambda: not os.path.exists(f"{first.mountpoint}/proc"))
     first._call("mount", "--transport", "fusepy", str(first.mountpoint))
     assert (first.mountpoint / "proc/meminfo").read_text().startswith("MemTotal:")
     first.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from cgroup_model.mounts import discover_mounts
 from procfs_fuse.transport import mounting
 from tests.integration.command_line import NEEDS, REASON, eventually
-from tests.integration.containers import Instance, environment, mounted, running
+from tests.integration.containers import Container, ControlFiles, Instance, environment, mounted, running
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
@@ -56,6 +58,57 @@ def test_policies_reach_the_files(tmp_path: Path) -> None:
         assert container.sh("cat /proc/sys/kernel/pid_max") == Path("/proc/sys/kernel/pid_max").read_text().strip()
         assert container.sh("grep ^Swap /proc/meminfo | tr -s ' '").splitlines()[1] == "SwapTotal: 0 kB"
         assert int(container.sh("grep -c ^processor /proc/cpuinfo")) == os.sysconf("SC_NPROCESSORS_ONLN")
+
+
+_CACHE = """
+with open("{0}", "wb") as file: file.write(bytes(24 << 20))
+for _ in range(3):
+    with open("{0}", "rb") as file: file.read()
+"""
+
+
+def test_available_without_the_working_set(tmp_path: Path) -> None:
+    """--available=working-set: file cache that was read again counts as used; the control files say how much it is."""
+    file = tmp_path / "cache"
+    with (
+        mounted(tmp_path, "--available", "working-set", "--disable-zswap", "--ttl", "0") as instance,
+        running(instance, "cgscope-test-available", "--memory", "128M") as container,
+    ):
+        container.sh(f"{sys.executable} -c {shlex.quote(_CACHE.format(file))}")
+        control = ControlFiles(discover_mounts(), container.path)
+        shown = "awk '/^Mem(Total|Available)|^Active.file|^Zswap/ {print $2}' /proc/meminfo"
+
+        def agrees() -> bool:
+            """Tell whether the line is what the control files said before and after."""
+            before = control.memory_limit_bytes - control.memory_bytes + control.inactive_file_bytes
+            total, available, active, *zswap = map(int, container.sh(shown).split())
+            after = control.memory_limit_bytes - control.memory_bytes + control.inactive_file_bytes
+            low, high = sorted((before >> 10, after >> 10))
+            assert (total, set(zswap) | {0}) == (128 << 10, {0})
+            return active > 0 and low - 1024 <= available <= high + 1024
+
+        assert eventually(agrees)
+
+
+def test_waiting_for_quota_as_steal(tmp_path: Path) -> None:
+    """--throttled-as-steal: the container's steal time is what its quota made it wait, to the tick; else it is 0."""
+    for options, share in ((("--throttled-as-steal",), 1), ((), 0)):
+        folder = tmp_path / str(share)
+        folder.mkdir()
+        with (
+            mounted(folder, *options) as instance,
+            running(instance, f"cgscope-test-steal-{share}", "--cpus", "0.1") as container,
+        ):
+            container.sh("head -1 /proc/stat; for i in $(seq 20000); do :; done")
+            control = ControlFiles(discover_mounts(), container.path)
+
+            def agrees(control: ControlFiles = control, container: Container = container, share: int = share) -> bool:
+                before = control.throttled_usec
+                steal = int(container.sh("head -1 /proc/stat").split()[8])
+                after = control.throttled_usec
+                return before > 0 and share * (before // 10_000 - 1) <= steal <= share * (after // 10_000 + 1)
+
+            assert eventually(agrees)
 
 
 def test_files_that_were_not_chosen_are_not_bound(tmp_path: Path) -> None:
