@@ -147,6 +147,7 @@ class _Keeper:
         self._stopping = False
         self._leaving = False
         self._successor: list[str] = []
+        self._failure: OSError | None = None
         self._users = _open_users(settings.directory) if settings.automatic else None
         control = past.get("control")
         self._listener = listen(self._instance.control) if control is None else socket.socket(fileno=control)
@@ -174,6 +175,8 @@ class _Keeper:
             with _pidfile(self._settings.pidfile):
                 self._crew.tick()
                 self._loop.run(endless=True)
+                if self._failure is not None:
+                    raise self._failure
                 while self._successor:
                     self._execute(self._successor)  # returns only when it failed
                     self._loop.run(endless=True)
@@ -203,8 +206,13 @@ class _Keeper:
         if not self._fresh:
             return
         self._fresh = False
-        claim.publish(self._instance)
-        on_ready()
+        try:
+            claim.publish(self._instance)
+            on_ready()
+        except OSError as error:  # whoever started us waits to hear of it
+            self._failure = error
+            self._loop.stop()
+            return
         self._manager.ready()
         self._repairs.start()
         log.info("serving %s", self._instance.mountpoint)
