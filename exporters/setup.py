@@ -7,7 +7,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from cgroup_model.collect import Collector
 from cgroup_model.engines import Resolver, match
@@ -42,6 +42,7 @@ _SETTLED_SECONDS: Final = 180.0
 _ABSENT_SECONDS: Final = 60.0
 # Control files of 1,000 containers on v1 are more than most machines allow a process; each costs the kernel 4 KiB.
 _MOST_DESCRIPTORS: Final = 24576
+_RESERVED: Final = RESERVED_DESCRIPTORS + 128  # connections of clients; files of /proc, logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,10 @@ class Exporter:
         """
         self.settings = settings
         self._bequeathed = False
-        self.source = Source(_budget(), absent_seconds=_ABSENT_SECONDS, settled_seconds=_SETTLED_SECONDS, remember=True)
+        self._budget = _Budget.now()
+        self.source = Source(
+            self._budget.files, absent_seconds=_ABSENT_SECONDS, settled_seconds=_SETTLED_SECONDS, remember=True
+        )
         mounts = discover_mounts(settings.proc_root, settings.cgroup_root)
         self.tree = Tree(
             mounts,
@@ -146,6 +150,7 @@ class Exporter:
             kmsg=settings.kmsg,
             state_path=settings.oom_state,
             identify=Resolver(settings.fs_root).identify,
+            most_watched=self._budget.watches,
             clock=clock,
         )
 
@@ -172,14 +177,22 @@ def _container_id(path: str) -> str | None:
     return found.id if found is not None else None
 
 
-def _budget() -> int:
-    """Keep more control files than other tools do, as far as this process may."""
-    wanted = _MOST_DESCRIPTORS + 2 * RESERVED_DESCRIPTORS + MOST_REGISTERED
-    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < wanted:
-        with contextlib.suppress(ValueError, OSError):  # takes CAP_SYS_RESOURCE
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
-    least = default_budget()  # raises the soft limit
-    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if allowed == resource.RLIM_INFINITY:
-        return _MOST_DESCRIPTORS
-    return max(least, min(_MOST_DESCRIPTORS, allowed - 2 * RESERVED_DESCRIPTORS))
+class _Budget(NamedTuple):
+    """How this process divides up the descriptors that it may have."""
+
+    files: int  # control files
+    watches: int  # cgroups of v1 whose OOM kills are notified
+
+    @classmethod
+    def now(cls) -> Self:
+        """Keep more control files than other tools do, as far as this process may."""
+        wanted = _MOST_DESCRIPTORS + _RESERVED + MOST_REGISTERED
+        if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < wanted:
+            with contextlib.suppress(ValueError, OSError):  # takes CAP_SYS_RESOURCE
+                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+        default_budget()  # raises the soft limit
+        allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        if allowed == resource.RLIM_INFINITY:
+            return cls(_MOST_DESCRIPTORS, MOST_REGISTERED)
+        watches = min(MOST_REGISTERED, allowed // 10)
+        return cls(max(0, min(_MOST_DESCRIPTORS, allowed - _RESERVED - watches)), watches)

@@ -24,7 +24,7 @@ from cgroup_model.oom.ledger import Identify, Ledger
 from cgroup_model.oom.records import Report
 from cgroup_model.oom.state import State, StateFile
 from cgroup_model.oom.victims import VictimParser
-from cgroup_model.oom.watches import Changes, Watch, Watches
+from cgroup_model.oom.watches import MOST_REGISTERED, Changes, Watch, Watches
 from cgroup_model.source import CgroupGone
 
 _HOT_SECONDS: Final = 1.0  # a kill follows its notification within this; until then the counter is looked at again
@@ -53,15 +53,18 @@ class OomMonitor:
         kmsg: str | None = DEVICE,
         state_path: str | None = None,
         identify: Identify | None = None,
+        most_watched: int = MOST_REGISTERED,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Read nothing yet. ``state_path`` None: nothing is remembered; ``clock`` gives seconds of the epoch.
 
+        On v1 each of ``most_watched`` cgroups takes a descriptor; others are looked at in `report` only.
         Where the state file cannot be had that is logged, and the ledger lives as long as this object.
         """
         self._hierarchy = mounts.for_controller("memory")
         self._proc_root = proc_root
         self._kmsg = kmsg
+        self._most_watched = most_watched
         self._clock = clock
         self._lock = threading.RLock()
         self._watches: Watches | None = None
@@ -144,7 +147,7 @@ class OomMonitor:
         """Take over what was remembered and look at every cgroup for the first time."""
         assert self._hierarchy is not None  # noqa: S101 - for mypy: callers have asked
         first = self._watches is None
-        self._watches = Watches(self._hierarchy, notify=notify)
+        self._watches = Watches(self._hierarchy, notify=notify, most=self._most_watched)
         if self._kmsg is not None and self._log is None:
             self._log = _open_log(self._kmsg)
         known = first and self._restore()
