@@ -311,14 +311,14 @@ def test_pictures(page: Browser, tmp_path: Path) -> None:
         "return (document.querySelector(arguments[0])?.getAttribute('d').match(/[ML]/g) ?? []).length >= arguments[1]"
     )
     page.wait(points, f"{row('web')} .spark path", looks)
-    (folder / "web-overview.png").write_bytes(page.picture(1180, 560))
+    (folder / "web-overview.png").write_bytes(page.picture(1320, 760))
     page.run("localStorage.setItem('theme', 'dark'); document.documentElement.dataset.theme = 'dark'")
     page.click(f"{row('web')} a")
     page.wait_for_text("quota 0.20", "figure:nth-child(1) .legend")
-    (folder / "web-container.png").write_bytes(page.picture(1180, 760))
+    (folder / "web-container.png").write_bytes(page.picture(1180, 900))
     page.run("localStorage.clear(); delete document.documentElement.dataset.theme")
     page.press("2")
     page.wait_for_text("ContainerThreadsNearLimit")
-    (folder / "web-alerts.png").write_bytes(page.picture(1180, 420))
+    (folder / "web-alerts.png").write_bytes(page.picture(1180, 560))
     sizes = [len((folder / f"web-{name}.png").read_bytes()) for name in ("overview", "container", "alerts")]
     assert all(5_000 < size < 300_000 for size in sizes)

@@ -7,7 +7,7 @@ const HEIGHT = 170;
 const LEFT = 64;
 const TOP = 8;
 const BOTTOM = 20;
-const SPAN_SECONDS = 300;
+const SPANS_SECONDS = [60, 120, 180, 240, 300]; // the least that has everything
 const NEAR = 0.2; // below this share of a limit the scale is that of the values
 
 function path(points) {
@@ -59,17 +59,19 @@ export class Chart {
     const series = this.lines.map(([name]) => history.values(container, name));
     const bounds = this.limits.map(([, of]) => of(container));
     const top = this.#top(series, bounds);
-    const x = (time) => LEFT + ((WIDTH - LEFT) * (time - end + SPAN_SECONDS)) / SPAN_SECONDS;
+    const seen = end - (times.find((one) => !Number.isNaN(one)) ?? end);
+    const span = SPANS_SECONDS.find((one) => one >= seen) ?? SPANS_SECONDS.at(-1);
+    const x = (time) => LEFT + ((WIDTH - LEFT) * (time - end + span)) / span;
     const y = (number) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * number) / top;
     series.forEach((values, index) => {
       const inside = values.map((one, at) => [x(times[at]), y(one)]).filter(([left]) => left >= LEFT);
       this.drawn[index].setAttribute("d", path(inside));
     });
     bounds.forEach((bound, index) => {
-      const seen = Number.isFinite(bound) && bound <= top;
-      this.bounds[index].setAttribute("d", seen ? `M${LEFT} ${y(bound).toFixed(1)}H${WIDTH}` : "");
+      const isInside = Number.isFinite(bound) && bound <= top;
+      this.bounds[index].setAttribute("d", isInside ? `M${LEFT} ${y(bound).toFixed(1)}H${WIDTH}` : "");
     });
-    this.#draw(top, y);
+    this.#draw(top, y, span);
     this.#tell(container, bounds, top);
   }
 
@@ -80,14 +82,14 @@ export class Chart {
     return (limit && most >= NEAR * limit ? Math.max(limit, most) : most) * 1.1 || 1;
   }
 
-  #draw(top, y) {
+  #draw(top, y, span) {
     const marks = [0, top / 2.2, top / 1.1].map((number) => [number, y(number)]);
     this.grid.replaceChildren(
       ...marks.flatMap(([number, at]) => [
         svg("path", { d: `M${LEFT} ${at.toFixed(1)}H${WIDTH}` }),
         svg("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, this.format(number)),
       ]),
-      svg("text", { x: LEFT, y: HEIGHT - 4 }, "5 min ago"),
+      svg("text", { x: LEFT, y: HEIGHT - 4 }, `${span / 60} min ago`),
       svg("text", { x: WIDTH, y: HEIGHT - 4, "text-anchor": "end" }, "now"),
     );
   }

@@ -161,9 +161,9 @@ export class Overview {
     this.#showMachine();
     const firing = alerts?.alerts.filter((one) => one.state === "firing") ?? [];
     this.alerts.hidden = firing.length === 0;
-    const texts = firing.slice(0, 3).map((one) => one.annotations.summary ?? one.name);
-    const more = firing.length > 3 ? ` · and ${firing.length - 3} more` : "";
-    setText(this.alerts.firstChild, texts.join(" · ") + more);
+    const texts = [...new Set(firing.map((one) => one.annotations.summary ?? one.name))]; // each severity says the same
+    const more = texts.length > 3 ? ` · and ${texts.length - 3} more` : "";
+    setText(this.alerts.firstChild, texts.slice(0, 3).join(" · ") + more);
     this.#arrange();
   }
 
