@@ -134,8 +134,6 @@ def _place(wanted: str | None, registry: Registry) -> str:
     if wanted is None:
         wanted = DEFAULT_MOUNTPOINT
         os.makedirs(wanted, exist_ok=True)
-    if service_manager.inherited():
-        return canonical(wanted)  # it is mounted, and its descriptors were kept for us
     before = registry.find(wanted)
     if before is not None:
         if before.alive:
