@@ -46,6 +46,7 @@ class Options:
     check_config: bool = False
     once: bool = False
     alerts: AlertConfig = field(default_factory=AlertConfig)
+    alert_state: str | None = None
     settings: Settings = field(default_factory=Settings)
 
 
@@ -210,7 +211,8 @@ def _made(words: Mapping[str, Any]) -> Options:
         ),
     )
     web = chosen("listen", "web_config", "telemetry_path", "max_requests", "config", "check_config", "once")
-    return Options(settings=settings, alerts=alerts, **web)
+    state = settings.oom_state and os.path.join(os.path.dirname(settings.oom_state), "alerts.json")
+    return Options(settings=settings, alerts=alerts, alert_state=state, **web)
 
 
 def _oom_state(words: Mapping[str, Any]) -> str | None:

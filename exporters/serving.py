@@ -39,7 +39,12 @@ class Service:
         self._exporter.watch()
         self._web_config = WebConfigFile(chosen.web_config)
         self._pages = Pages(lambda: self.scraper)
-        self._alerts = Alerts(self._pages.run, lambda: self.scraper, fs_root=chosen.settings.fs_root)
+        self._alerts = Alerts(
+            self._pages.run,
+            lambda: self.scraper,
+            fs_root=chosen.settings.fs_root,
+            state_path=chosen.alert_state,
+        )
         site = Site(
             pages=self._pages,
             status=lambda: self.scraper.status,

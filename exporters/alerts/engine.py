@@ -56,6 +56,22 @@ class Engine:
         self._runbooks = runbooks
         self._owners = Owners()
         self._tracks: dict[Key, Track] = {}
+        self._restored: set[Key] = set()
+        self._began: float | None = None
+
+    @property
+    def tracks(self) -> Mapping[Key, Track]:
+        """What is pending and firing."""
+        return self._tracks
+
+    def restore(self, tracks: Mapping[Key, Track]) -> None:
+        """Go on with what fired in another process, before the first evaluation.
+
+        Rules that look back see little at first. Until they have seen as much as they look at, what fired goes on.
+        """
+        known = {rule.alert for rule in self.rules}
+        self._tracks = {key: track for key, track in tracks.items() if key[0] in known}
+        self._restored = set(self._tracks)
 
     @property
     def metrics(self) -> frozenset[str]:
@@ -67,9 +83,12 @@ class Engine:
         self.store.keep_from(other.store)
         self._tracks = other._tracks
         self._owners = other._owners
+        self._restored, self._began = other._restored, other._began
 
     def evaluate(self, now: float, samples: Samples) -> Outcome:
         """Take over the samples of a moment, seconds of the epoch, and evaluate all rules."""
+        if self._began is None:
+            self._began = now
         self.store.add(now, samples)
         self._owners.learn(samples.get(METRIC, {}))
         before, self._tracks = self._tracks, {}
@@ -90,6 +109,8 @@ class Engine:
 
     def _evaluate_rule(self, rule: Rule, moment: Moment, before: Mapping[Key, Track]) -> None:
         values = evaluate(parse(rule.value), moment)
+        if self._restored:
+            self._hold(rule, moment.now, before)
         gate = evaluate(parse(rule.gate), moment) if rule.gate else None
         looked_up: _LookedUp | None = None
         for labels, value in values.items():
@@ -121,6 +142,15 @@ class Engine:
             "runbook_url": f"{self._runbooks}{rule.alert}.md",
         }
         return Alert("firing" if track.firing else "pending", own, annotations, value, track.began)
+
+    def _hold(self, rule: Rule, now: float, before: Mapping[Key, Track]) -> None:
+        """Keep what fired in another process while its rule has not seen enough to judge."""
+        patience = max(reach(iter([rule])).values(), default=0.0)
+        for key in [one for one in self._restored if one[0] == rule.alert]:
+            if now - (self._began or now) >= patience:
+                self._restored.discard(key)
+            elif key in before:
+                self._tracks[key] = before[key]
 
     def _keep(self, rule: Rule, before: Mapping[Key, Track]) -> None:
         """Leave a rule's alerts as they are: that it cannot be evaluated does not mean that all is well."""

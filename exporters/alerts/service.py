@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from exporters.alerts import remembered
 from exporters.alerts.board import Board
 from exporters.alerts.config import AlertConfig
 from exporters.alerts.deliveries.journal import Journal
@@ -42,10 +43,13 @@ class Alerts:
         scraper: Callable[[], Scraper],
         *,
         fs_root: str = "/",
+        state_path: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """``clock`` gives seconds of the epoch."""
+        """``state_path`` is where what fires is remembered (None: nowhere), ``clock`` gives seconds of the epoch."""
         self._run = run
+        self._state_path = state_path
+        self._saved: frozenset[str] = frozenset()
         self._scraper = scraper
         self._fs_root = fs_root
         self._clock = clock
@@ -71,7 +75,7 @@ class Alerts:
         if not config.enabled:
             await self._switch_off()
             return
-        self._engine = _engine(config, self._engine)
+        self._engine = self._new_engine(config, self._engine)
         self._say_what_is_missing(self._engine)
         await self._choose_receivers(config.receivers)
         self.board = self._new_board(config, self._engine)
@@ -118,7 +122,14 @@ class Alerts:
         with no_collection():
             sheet = scraper.scrape(families_of(engine.metrics) & scraper.families.keys())
             outcome = engine.evaluate(self._clock(), self._sampler.samples(sheet, engine.metrics))
+        self._remember(engine, outcome)
         return outcome, time.perf_counter() - began
+
+    def _remember(self, engine: Engine, outcome: Outcome) -> None:
+        firing = frozenset(alert.fingerprint for alert in outcome.firing)
+        if self._state_path is not None and firing != self._saved:
+            self._saved = firing
+            remembered.save(self._state_path, engine.tracks)
 
     def _tell(self, outcome: Outcome) -> None:
         if self._config.log:
@@ -145,7 +156,23 @@ class Alerts:
             ended = tuple(_ended(alert, now) for alert in self.board.outcome.firing)
             self._tell(Outcome(now, resolved=ended))
         self._engine = None
+        if self._state_path is not None:
+            remembered.forget(self._state_path)
         await self.close()
+
+    def _new_engine(self, config: AlertConfig, before: Engine | None) -> Engine:
+        engine = Engine(
+            config.rules,
+            Overrides(config.overrides),
+            engine_labels=config.engine_labels,
+            labels=config.labels,
+            runbooks=config.runbooks,
+        )
+        if before is not None:
+            engine.take_over(before)
+        elif self._state_path is not None:
+            engine.restore(remembered.load(self._state_path))
+        return engine
 
     async def _choose_receivers(self, receivers: tuple[Receiver, ...]) -> None:
         """Tell these from now on; those that stay keep what waits for them."""
@@ -183,19 +210,6 @@ class Alerts:
             off = families_of(read) - on
             if off:
                 log.info("rule %s knows less or nothing without --collector.%s", rule.alert, ", ".join(sorted(off)))
-
-
-def _engine(config: AlertConfig, before: Engine | None) -> Engine:
-    engine = Engine(
-        config.rules,
-        Overrides(config.overrides),
-        engine_labels=config.engine_labels,
-        labels=config.labels,
-        runbooks=config.runbooks,
-    )
-    if before is not None:
-        engine.take_over(before)
-    return engine
 
 
 def _ended(alert: Alert, now: float) -> Alert:

@@ -64,13 +64,13 @@ def container(tmp_path: Path) -> Iterator[Container]:
 class Exporter:
     """A running exporter with a configuration file."""
 
-    def __init__(self, folder: Path, config: str) -> None:
+    def __init__(self, folder: Path, config: str, *options: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.path = folder / "exporter.yml"
         self.log = folder / "exporter.log"
         self.configure(config)
-        command = [sys.executable, "-m", "exporters", "--config", str(self.path), "--oom-state", "none"]
+        command = [sys.executable, "-m", "exporters", "--config", str(self.path), *(options or ("--oom-state", "none"))]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([*command, "--listen", f"127.0.0.1:{self.port}"], stderr=log)
         eventually(lambda: "serving http" in self.log.read_text(), "the exporter serves")
@@ -308,6 +308,31 @@ def test_a_wrong_configuration_changes_nothing(container: Container, tmp_path: P
         exporter.configure("alerts: false\n")
         exporter.process.send_signal(signal.SIGHUP)
         eventually(lambda: not fetch(f"{exporter.url}/api/v1/alerts")["enabled"], "they are switched off")
+
+
+def test_a_restart_loses_nothing(container: Container, tmp_path: Path) -> None:
+    """An exporter is killed while an alert fires; the next one goes on, and tells when it is resolved."""
+    hook, file = free_port(), tmp_path / "hook"
+    config = WATCHING.replace("$HOOK", str(hook)).replace("$MARK", "x")
+    with receiving(hook, file):
+        exporter = Exporter(tmp_path, config, "--oom-state", str(tmp_path / "memory" / "oom.json"))
+        try:
+            eventually(lambda: told(file, "KeyProcessMissing", "firing"), "the missing process is told")
+            (first,) = [one for one in exporter.alerts() if one["name"] == "KeyProcessMissing"]
+        finally:
+            exporter.process.kill()
+            exporter.process.wait()
+        container.start("sleep 7654321")
+        exporter = Exporter(tmp_path, config, "--oom-state", str(tmp_path / "memory" / "oom.json"))
+        try:
+            eventually(lambda: told(file, "KeyProcessMissing", "resolved"), "the process is there")
+        finally:
+            exporter.end()
+    taken = [one for line in file.read_text().splitlines() for one in json.loads(line)["alerts"]]
+    mine = [one for one in taken if one["labels"]["alertname"] == "KeyProcessMissing"]
+    assert {one["startsAt"] for one in mine} == {mine[0]["startsAt"]}
+    assert len({one["fingerprint"] for one in mine}) == 1
+    assert first["since"] > 0
 
 
 def test_the_kernel_log_is_watched(tmp_path: Path) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
 
 from exporters.alerts.engine import Engine, Samples
 from exporters.alerts.overrides import Override, Overrides, Which
+from exporters.alerts.remembered import load, save
 from exporters.alerts.rule import Level, Rule
 from exporters.alerts.series import Labels
 from exporters.alerts.state import Alert
@@ -132,3 +136,52 @@ def test_a_fingerprint_is_that_of_the_labels() -> None:
         return Alert("firing", own, {}, 1.0, 0.0).fingerprint
 
     assert made(a="1", b="2") == made(b="2", a="1") != made(a="12", b="")
+
+
+def test_a_restarted_exporter_goes_on(tmp_path: Path) -> None:
+    """What fired is remembered with its beginning; it is held while its rule looks back on nothing, then judged."""
+    rule = Rule("Errors", "test", "increase(c[5m])", "", "", levels={"critical": Level(10, 2, 600.0)})
+    one = labels(id="/1")
+
+    def counted(value: float) -> Samples:
+        return {"c": {one: value}}
+
+    old = Engine([rule])
+    for step in range(30):
+        old.evaluate(step * 30.0, counted(step * 5.0))
+    path = str(tmp_path / "folder" / "alerts.json")
+    save(path, old.tracks)
+    new = Engine([rule])
+    new.restore(load(path))
+    first = new.evaluate(1000.0, counted(150.0))
+    (alert,) = first.firing
+    (before,) = old.tracks.values()
+    assert alert.since == before.began < 200.0
+    assert alert.labels == {"id": "/1", "alertname": "Errors", "severity": "critical"}
+    for step in range(1, 10):
+        assert len(new.evaluate(1000.0 + 30 * step, counted(151.0)).firing) == 1
+    # The five minutes that the rule looks at have passed.
+    assert [one.state for one in new.evaluate(1300.0, counted(151.0)).resolved] == ["resolved"]
+
+
+def test_what_vanished_while_nobody_looked_is_resolved(tmp_path: Path) -> None:
+    """A rule that needs no past resolves it at once, another one when it could have known."""
+    past = Rule("Past", "test", "increase(container_threads[1m])", "", "", levels={"info": Level(-1, -1)})
+    old = Engine([THREADS, past])
+    for now, value in ((0.0, 150), (30.0, 160), (60.0, 170)):
+        assert old.evaluate(now, sample(value, id="/1")).active
+    path = str(tmp_path / "alerts.json")
+    save(path, old.tracks)
+    new = Engine([THREADS, past])
+    new.restore(load(path))
+    assert [alert.name for alert in new.evaluate(100.0, {}).resolved] == ["ManyThreads"]
+    assert [alert.name for alert in new.evaluate(130.0, {}).firing] == ["Past"]
+    assert [alert.name for alert in new.evaluate(160.0, {}).resolved] == ["Past"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"alert": "x"}]', "null", '{"a": 1}', '[{"severity": "x"}]'])
+def test_a_damaged_memory_is_none(tmp_path: Path, text: str) -> None:
+    """What cannot be understood is as good as nothing."""
+    path = tmp_path / "alerts.json"
+    path.write_text(text)
+    assert load(str(path)) == {}
