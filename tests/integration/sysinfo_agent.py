@@ -32,8 +32,8 @@ def need_listeners() -> None:
 class Agent:
     """`procfs-fuse seccomp-agent` on a socket of its own."""
 
-    def __init__(self, command: CommandLine, folder: Path, *options: str) -> None:
-        self.socket = str(folder / "agent.sock")
+    def __init__(self, command: CommandLine, folder: Path, *options: str, name: str = "agent.sock") -> None:
+        self.socket = str(folder / name)
         self.process = command.start("seccomp-agent", "--socket", self.socket, *options, stderr=subprocess.DEVNULL)
         assert eventually(self._answers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,16 +17,18 @@ from pathlib import Path
 
 import pytest
 
+from procfs_fuse import syscalls
 from procfs_fuse.control_socket import ask
 from procfs_fuse.descriptors import receive
 from procfs_fuse.seccomp import affinity, notify
 from procfs_fuse.seccomp import filter as seccomp
 from procfs_fuse.seccomp.abi import SYSINFO
 from procfs_fuse.seccomp.holder import Holder, Limits
+from procfs_fuse.transport import mounting
 from procfs_fuse.transport.loop import Loop
 from scripts.debian_tools import Tool
 from tests.integration import asker
-from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, alive, eventually
+from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, CommandLine, alive, eventually
 from tests.integration.sysinfo_agent import Agent, need_listeners
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
@@ -370,3 +373,56 @@ def test_without_a_worker_the_kernel_answers() -> None:
     assert holder.status()["workers_started"] >= 3, "it was tried"
     holder.close()
     loop.close()
+
+
+def test_memory_that_lets_the_worker_hang_is_its_owners_matter(
+    command: CommandLine, folder: Path, programs: list[Path]
+) -> None:
+    """A buffer in a page that a file system never delivers: others are answered, and the caller by the kernel."""
+    agent = Agent(command, Path(command.state_dir), "--watchdog", "500ms", name="seccomp.sock")
+    with stuck_file_system(folder / "stuck") as stuck:
+        words = ("run", *LIMITS, "--", str(programs[0]), "mapped", str(folder / "stuck/text"))
+        hanging = command.start(*words)
+        assert eventually(lambda: agent.status["workers_hung"] == 1)
+        assert agent.status["suspended"] == 1
+        assert said(command, str(programs[0])) == f"{MEMORY}\n"
+        assert stuck.stdin is not None
+        stuck.stdin.close()  # now it delivers
+        output, _ = hanging.communicate(timeout=PATIENCE_SECONDS)
+    agent.close()
+    result, total = output.split()
+    assert result == "0"
+    assert int(total) > MEMORY, "the machine's"
+
+
+@contextlib.contextmanager
+def stuck_file_system(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A file system that answers everything but READ, until its standard input is closed."""
+    script = """if True:
+        import sys
+        from procfs_fuse.transport.kernel import Connection
+        from procfs_fuse.transport.loop import Loop
+        from tests.integration.toy_filesystem import Toy
+        class Stuck(Toy):
+            def read(self, node, fh, offset, size, pid):
+                sys.stdin.read()
+                return super().read(node, fh, offset, size, pid)
+        loop = Loop()
+        loop.add_connection(Connection(int(sys.argv[1]), Stuck(cached=True)))
+        loop.run()
+    """
+    folder.mkdir()
+    device = mounting.open_device()
+    # Not as one of ours, which `run` takes out of its containers.
+    options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
+    syscalls.mount("stuck", str(folder), "fuse", data=options)
+    words = [sys.executable, "-c", script, str(device)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, pass_fds=[device], env=environment)
+    os.close(device)
+    try:
+        yield process
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+        process.kill()
+        process.communicate()
