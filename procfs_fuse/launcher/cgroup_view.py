@@ -6,20 +6,52 @@ read-only; nothing is mounted, unmounted or changed in the host's mount namespac
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from typing import Final
 
 from cgroup_model.mounts import Hierarchy, Mounts, OutOfSight
 from procfs_fuse import syscalls
-from procfs_fuse.bindings import READ_ONLY, WRITABLE, Binding
+from procfs_fuse.attach import mountfd
+from procfs_fuse.bindings import READ_ONLY, WRITABLE, Binding, Bound
 
 _PLACE: Final = "/sys/fs/cgroup"
 
 
-def over_host(mounts: Mounts, cgroup: str) -> list[Binding]:
-    """Bindings over the host's own mount points, for a container that keeps the host's root."""
-    found = _directories(mounts, cgroup)
-    return [Binding(directory, hierarchy.mountpoint) for hierarchy, directory in found]
+def replace_hosts(mounts: Mounts, cgroup: str) -> None:
+    """Put the container's cgroup in the place of the host's mounts, for a container that keeps the host's root.
+
+    In its own mount namespace, and not on top of them: Java takes the first mount of a controller that mountinfo lists,
+    and does not start to count when that one shows more than its own cgroup.
+    """
+    bindings = [Binding(directory, hierarchy.mountpoint) for hierarchy, directory in _directories(mounts, cgroup)]
+    try:
+        clones = [(_clone(binding), binding) for binding in bindings]
+    except OSError as error:
+        if error.errno not in {errno.ENOSYS, errno.EPERM}:
+            raise
+        Bound(bindings).apply()  # a kernel before 5.12, or a filter: on top of the host's is better than nothing
+        return
+    for clone, binding in clones:
+        with contextlib.suppress(OSError):  # it cannot be taken away: then it is covered
+            syscalls.umount(binding.target, syscalls.MNT_DETACH)
+        place = os.open(binding.target, os.O_PATH | os.O_CLOEXEC)
+        mountfd.put(clone, place, binding.target)
+        os.close(place)
+        os.close(clone)
+
+
+def _clone(binding: Binding) -> int:
+    source = os.open(binding.source, os.O_PATH | os.O_CLOEXEC)
+    try:
+        clone = mountfd.clone(source)
+    finally:
+        os.close(source)
+    if not mountfd.restrict(clone, binding.flags):  # before Linux 5.12 the mount has to be in place for that
+        os.close(clone)
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), binding.source)
+    return clone
 
 
 def in_fresh_root(mounts: Mounts, cgroup: str) -> list[Binding]:

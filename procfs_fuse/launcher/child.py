@@ -94,8 +94,9 @@ def _report_prepared(channel: socket.socket, answered: Collection[str]) -> None:
 
 
 def _use_host_root(container: Container) -> None:
-    views = Bound([*container.files, *cgroup_view.over_host(container.mounts, container.cgroup)])
+    views = Bound(container.files)
     instances = rootfs.instances()
+    cgroup_view.replace_hosts(container.mounts, container.cgroup)
     rootfs.mount_proc()
     views.apply()
     for place in instances:

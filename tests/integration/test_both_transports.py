@@ -72,7 +72,7 @@ def files(tree: Path) -> list[str]:
 def test_every_way_to_read(tree: Path) -> None:
     """Whole, in odd pieces, rewound, anywhere, past the end: what procfs would give, of every file."""
     choose = random.Random(7)  # noqa: S311 - a test that can be repeated
-    assert len(files(tree)) > 12
+    assert len(files(tree)) > 9  # without pressure, on cgroup v1
     for path in files(tree):
         opened = Opened(str(tree / path), choose)
         contents = []

@@ -94,6 +94,16 @@ def test_pids_limit_is_threads_max(mounted: CommandLine) -> None:
     assert "not reached" not in refused.stdout
 
 
+def test_mountinfo_lists_no_cgroup_but_its_own(mounted: CommandLine) -> None:
+    """Java believes the first cgroup mount of a controller: the host's, further up, is not there any more."""
+    done = mounted("run", "--name", NAME, "--", "cat", "/proc/self/mountinfo")
+    lines = [line.split() for line in done.stdout.splitlines() if " - cgroup" in line]
+    assert {line[3] for line in lines} == {"/"}
+    places = [line[4] for line in lines]
+    assert len(places) == len(set(places)) == len(discover_mounts().hierarchies)
+    assert all("ro" in line[5].split(",") for line in lines)
+
+
 def test_container_sees_its_own_cgroup_and_no_other(mounted: CommandLine) -> None:
     """Runtimes find the limit below /sys/fs/cgroup, cannot change it, and no interpreter of ours is a member."""
     script = """

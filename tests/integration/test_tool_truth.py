@@ -88,6 +88,9 @@ PROGRAMS: Final = (
         "JVM", "java -Xlog:gc+init=info -version", r"(Memory: 512M)", "nothing; it reads its cgroup by itself, too"
     ),
     Program(
+        "JVM, metrics", "java -XshowSettings:system -version", r"(Effective CPU Count: 1)", "its list of processors"
+    ),
+    Program(
         "node",
         "node -e 'const os = require(\"os\"); console.log(os.cpus().length, os.totalmem() / 1048576)'",
         r"^(1 512)$",
