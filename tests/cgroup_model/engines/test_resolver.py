@@ -171,6 +171,19 @@ def test_docker_data_root_is_configurable(machine: Machine) -> None:
     assert machine.who(DOCKER, 3).problem == "cannot read /etc/docker/daemon.json: not valid JSON"
 
 
+@pytest.mark.parametrize(
+    ("written", "restarts"), [(3, 3), (0, 0), (-1, None), ("3", None), (True, None), (1 << 60, None)]
+)
+def test_docker_tells_how_often_it_restarted_a_container(
+    machine: Machine, written: object, restarts: int | None
+) -> None:
+    """A number, or unknown."""
+    machine.put(
+        f"/var/lib/docker/containers/{A}/config.v2.json", {"Name": "/web", "RestartCount": written, "Config": {}}
+    )
+    assert machine.who(DOCKER).restarts == restarts
+
+
 def test_podman_storage_is_configurable(machine: Machine) -> None:
     """The graphroot of storage.conf, any storage driver, and the volatile list of `podman run --rm`."""
     machine.put("/etc/containers/storage.conf", '[storage]\ndriver = "vfs"\ngraphroot = "/srv/storage"\n')
