@@ -382,6 +382,20 @@ def test_a_vanished_kernel_does_no_harm(kernel: Kernel) -> None:
     assert kernel.connection.problems.counts == {"write: EPIPE": 1}
 
 
+def test_a_handle_that_nobody_got_is_released(kernel: Kernel, tree: Tree) -> None:
+    """An OPEN whose answer nobody waits for is taken back: no RELEASE would ever come."""
+    kernel.socket.send(request(Opcode.OPEN, OPEN_IN.pack(0), 9, 4))
+    kernel.socket.close()
+    assert kernel.connection.serve()
+    assert tree.released == [(9, 0xFEDC_BA98_7654_3210)]
+
+
+def test_a_refused_request_gets_eio(kernel: Kernel) -> None:
+    """A request that somebody else has read can be ended by its number."""
+    kernel.connection.refuse(8)
+    assert kernel.socket.recv(100) == OUT_HEADER.pack(OUT_HEADER.size, -errno.EIO, 8)
+
+
 def test_recovery_from_the_journal(tree: Tree) -> None:
     """A request left in an injected buffer is answered by the next process, once."""
     far, near = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
