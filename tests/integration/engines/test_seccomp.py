@@ -21,7 +21,7 @@ from tests.integration.engines import oci_runtime, truth
 from tests.integration.engines.oci_runtime import Container, Runtime
 from tests.integration.sysinfo_agent import Agent, need_listeners
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 FindTool = Callable[[str], Tool]
 SHOWN = ("meminfo", "uptime", "loadavg", "cpuinfo")  # what runtimes let anybody bind
@@ -133,6 +133,22 @@ def test_no_agent_no_container(runtime: Runtime, instance: CommandLine, root: Pa
         started(runtime, instance, root, json.loads(done.stdout)),
     ):
         pass
+
+
+def test_the_runtime_in_front(runtime: Runtime, instance: CommandLine, root: Path) -> None:
+    """For engines whose profiles cannot name an agent: `oci-runtime --sysinfo` adds it, only where one answers."""
+    (found,) = instance.status()
+    options = ["--strict", f"--mount={found['mountpoint']}", f"--state-dir={instance.state_dir}"]
+    front = instance.words("oci-runtime", "--runtime", runtime.program.path, *options, "--sysinfo", "--")
+    runtime.wrapper, runtime.environment = front, {"PYTHONPATH": instance.environment["PYTHONPATH"]}
+    with pytest.raises(AssertionError, match="no agent answers"), started(runtime, instance, root, {}):
+        pass
+    agent = Agent(instance, Path(instance.state_dir), "--patience", "120s", name="seccomp.sock")
+    base = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["sysinfo"], "action": "SCMP_ACT_ALLOW"}]}
+    with started(runtime, instance, root, base) as container:
+        told(container.sh, programs_of_32_bits=False)
+    assert agent.status["continued"] == 0
+    agent.close()
 
 
 def test_podman(instance: CommandLine, agent: Agent, root: Path, tool: FindTool, tmp_path: Path) -> None:
