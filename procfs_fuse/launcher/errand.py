@@ -38,11 +38,6 @@ class Errand:
         socket.send_fds(self._ours, [b"."], [listener])
         os.close(listener)
 
-    def close(self) -> None:
-        """Nothing will be sent any more."""
-        self._ours.close()
-        self._theirs.close()
-
     # -------------------------------------------------------------------------------- in the janitor
 
     def fileno(self) -> int:

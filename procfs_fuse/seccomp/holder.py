@@ -173,7 +173,13 @@ class Holder:
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         served = [one for one in self._listeners.values() if one.number not in self._suspended]
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes: it is tried again
+            log.error("no worker can be started: %s", error.strerror)  # noqa: TRY400 - a sentence is enough
+            ours.close()
+            theirs.close()
+            return
         if pid == 0:
             self._become_worker(free[0], served, theirs)
         theirs.close()
