@@ -34,6 +34,7 @@ _ABSENT_SECONDS: Final = 30.0  # files that a kernel lacks stay away, but a cont
 _SHORTEST_SECONDS: Final = 0.2  # rates over less are noise: CPU time is counted in ticks
 _CONTROLLERS: Final = ("memory", "cpu", "io", "pids")
 _USEC: Final = 1e6
+_ANSWERS: Final = 2048  # of the resolver; what is there now is remembered anyway, and churn is not worth it
 _UNKNOWN: Final = Brief()
 _IDLE: Final = Brief(0.0)
 
@@ -93,7 +94,7 @@ class Live:
         self._machine = MachineFiles(self._host, proc_root)
         self._survey = Survey(self.tree, self.source)
         self._network = Network(self.tree, self.source, self._proc)
-        self._names = Names(Resolver(fs_root))
+        self._names = Names(Resolver(fs_root, most=_ANSWERS))
         self._inventory = Inventory(self.tree)
         self._clock = clock
         self._wall = wall

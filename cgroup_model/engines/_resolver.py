@@ -71,8 +71,9 @@ class Resolver:
         *,
         own_path: str = "/",
         engines: tuple[Engine, ...] = ENGINES,
+        most: int = MOST_IDENTITIES,
     ) -> None:
-        """Read nothing yet.
+        """Read nothing yet. ``most`` answers are remembered.
 
         ``fs_root`` stands for ``/`` in the names of engine files; ``clock`` gives seconds and never goes back.
         ``own_path`` is our own cgroup. It matters inside of a container that sees the machine's paths (v1 without a
@@ -82,6 +83,7 @@ class Resolver:
         self._clock = clock
         self._own_path = own_path
         self._engines = engines
+        self._most = most
         self._answers: OrderedDict[tuple[str, int], _Answer] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -110,7 +112,7 @@ class Resolver:
         identity, final = self._resolve(key[0])
         self._answers[key] = _Answer(identity, None if final else self._clock() + wait, wait)
         self._answers.move_to_end(key)
-        if len(self._answers) > MOST_IDENTITIES:
+        if len(self._answers) > self._most:
             self._answers.popitem(last=False)
         return identity
 

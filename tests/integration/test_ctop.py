@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ CTOP = [sys.executable, "-m", "ctop"]
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="makes cgroups: needs root")
 
 ORDER = ("Freeze", "Thaw", "Send a signal", "Kill", "Limit memory", "Limit CPU", "Limit tasks")  # of the menu
+RANDOM = random.Random(5)  # noqa: S311 - keys, not secrets
 NAMES = {
     "memory": ("memory.usage_in_bytes", "memory.current"),
     "pids": ("pids.current", "pids.current"),
@@ -320,41 +322,101 @@ def test_unprivileged(member: subprocess.Popen[bytes], tmp_path: Path) -> None:
 
 
 def test_churn(mounts: Mounts, tmp_path: Path) -> None:
-    """While cgroups come and go as fast as they can and random keys are pressed: no exception, and q still works."""
+    """While cgroups come and go and random keys are pressed: no exception, and q still works."""
+    with churn(mounts, per_second=200.0), Terminal([*CTOP, "--all", "-d", "0.2"], environment(tmp_path)) as terminal:
+        terminal.wait_for("? help")
+        _press_at_random(terminal, 80)
+        _leave(terminal)
+
+
+@pytest.mark.long
+def test_a_minute_of_churn(mounts: Mounts, tmp_path: Path) -> None:
+    """200 cgroups a second for a minute under random keys: no exception, and in the second half no more memory."""
+    with churn(mounts, per_second=200.0), Terminal([*CTOP, "--all", "-d", "0.2"], environment(tmp_path)) as terminal:
+        terminal.wait_for("? help")
+        started, half, others = time.monotonic(), 0, 0
+        while (passed := time.monotonic() - started) < 60:
+            _press_at_random(terminal, 10)
+            if passed > 30 and not half:
+                half, others = _rss_kib(terminal.process.pid), _cgroups(mounts)
+        more = max(0, _cgroups(mounts) - others)  # whatever else this machine is doing
+        assert _rss_kib(terminal.process.pid) - half < 4096 + 16 * more
+        _leave(terminal)
+
+
+def test_one_write_per_frame(tmp_path: Path) -> None:
+    """No flicker: what changed between two looks reaches the terminal in one piece."""
+    log = tmp_path / "log"
+    code = (
+        "import io, os, sys, ctop.cli, ctop.session\n"
+        "log = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
+        "class Counting(io.FileIO):\n"
+        "    def write(self, data): os.write(log, b'w'); return super().write(data)\n"
+        "raw = Counting(1, 'w', closefd=False)\n"
+        "sys.stdout = sys.__stdout__ = io.TextIOWrapper(io.BufferedWriter(raw), 'utf-8', line_buffering=True)\n"
+        "refresh = ctop.session.Session.refresh\n"
+        "def look(self): os.write(log, b'L'); refresh(self)\n"
+        "ctop.session.Session.refresh = look\n"
+        "sys.exit(ctop.cli.main(['--all', '-d', '0.5']))\n"
+    )
+    with Terminal([sys.executable, "-c", code, str(log)], environment(tmp_path)) as terminal:
+        terminal.wait_for("? help")
+        begin = log.stat().st_size
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (seen := log.read_bytes()[begin:]).count(b"L") < 12:
+            assert time.monotonic() < deadline
+            terminal.read(0.1)
+        terminal.send("q")
+        assert terminal.wait_until_gone() == 0
+    looks = seen.split(b"L")[2:-1]  # whole intervals, without those of the start
+    assert 0 < sum(look.count(b"w") for look in looks) <= len(looks)
+
+
+@contextmanager
+def churn(mounts: Mounts, *, per_second: float) -> Iterator[None]:
+    """Make and remove cgroups in the background, at most so many a second."""
     create(mounts, TOP)
     ended = threading.Event()
-    churn = threading.Thread(target=_churn, args=(mounts, ended))
-    churn.start()
-    keys = [*"jkgGtabm%<>rMNPITF*+-H[] ", "\r", "\x1b", "\t"]
-    chosen = random.Random(5)  # noqa: S311 - keys, not secrets
+    thread = threading.Thread(target=_churn, args=(mounts, ended, per_second))
+    thread.start()
     try:
-        with Terminal([*CTOP, "--all", "-d", "0.1"], environment(tmp_path)) as terminal:
-            terminal.wait_for("? help")
-            for _ in range(300):
-                terminal.send(chosen.choice(keys))
-                terminal.read(0.01)
-                assert terminal.process.poll() is None, terminal.text
-            for _ in range(4):
-                terminal.send("\x1b")
-                terminal.read(0.3)
-            terminal.send("q")
-            terminal.read(0.5)
-            if terminal.process.poll() is None:  # the first q may have closed the detail view
-                terminal.send("q")
-            assert terminal.wait_until_gone() == 0
-            assert "internal error" not in terminal.raw.decode(errors="replace")
+        yield
     finally:
         ended.set()
-        churn.join()
+        thread.join()
         remove(mounts, TOP)
 
 
-def _churn(mounts: Mounts, ended: threading.Event) -> None:
+def _churn(mounts: Mounts, ended: threading.Event, per_second: float) -> None:
     for number in itertools.count():
-        if ended.is_set():
+        if ended.wait(1 / per_second):
             return
         create(mounts, f"{TOP}/c{number % 40}")
         remove(mounts, f"{TOP}/c{(number + 20) % 40}")
+
+
+def _press_at_random(terminal: Terminal, count: int) -> None:
+    keys = [*"jkgGtabm%<>rMNPITF*+-H[]y?h", " ", "\r", "\x1b", "\t", "/c\r", "c\x1b", "s\x1b"]
+    for _ in range(count):
+        terminal.send(RANDOM.choice(keys))
+        terminal.read(0.02)
+        assert terminal.process.poll() is None, terminal.text
+
+
+def _leave(terminal: Terminal) -> None:
+    terminal.send("\x03")
+    assert terminal.wait_until_gone() == 0
+    assert terminal.is_restored
+    assert "internal error" not in terminal.raw.decode(errors="replace")
+
+
+def _cgroups(mounts: Mounts) -> int:
+    return sum(1 for _ in os.walk(mounts.primary.mountpoint))
+
+
+def _rss_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text("ascii", "replace")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
 
 
 def test_without_cgroups_it_says_so(tmp_path: Path) -> None:
