@@ -39,14 +39,17 @@ def container(sheet: Sheet, path: str) -> dict[str, Any]:
     return {"id": path, "values": values}
 
 
-def alerts(outcome: Outcome | None) -> dict[str, Any]:
-    """List what is pending, firing or has just been resolved; ``enabled`` is false when nobody evaluates rules."""
+def alerts(outcome: Outcome | None, state: str = "") -> dict[str, Any]:
+    """List what is pending, firing or has just been resolved, or what is in one ``state``.
+
+    ``enabled`` is false when nobody evaluates rules.
+    """
     if outcome is None:
         return {"enabled": False, "time": None, "alerts": [], "failures": {}}
     return {
         "enabled": True,
         "time": outcome.time or None,
-        "alerts": [_alert(one) for one in (*outcome.active, *outcome.resolved)],
+        "alerts": [_alert(one) for one in (*outcome.active, *outcome.resolved) if state in ("", one.state)],
         "failures": dict(outcome.failures),
     }
 

@@ -87,8 +87,8 @@ class Web:
         sheet = await self._sources.run(lambda: scraper.scrape_one(path))
         return packed(answers.container(sheet, path))
 
-    async def _alerts(self, _: web.Request) -> bytes:
-        return packed(answers.alerts(self._sources.alerts()))
+    async def _alerts(self, request: web.Request) -> bytes:
+        return packed(answers.alerts(self._sources.alerts(), request.query.get("state", "")))
 
     async def _oom(self, _: web.Request) -> bytes:
         await self._looks.look()  # which brings the ledger up to date

@@ -16,9 +16,9 @@ import pytest
 
 from cgroup_model.control import Limits, apply, kill, remove
 from cgroup_model.mounts import discover_mounts
+from scripts.browser import Browser, browser
 from scripts.debian_tools import Tool
 from scripts.load import MIB, WORKS, Work, busy, start
-from tests.integration.browser import Browser, browser
 from tests.integration.test_exporter import secured
 
 pytestmark = pytest.mark.skipif(bool(os.environ.get("CGSCOPE_WORLD")), reason="a browser runs beside the native suite")

@@ -90,7 +90,7 @@ export class ContainerPage {
   }
 
   #firing(alerts) {
-    const mine = alerts?.alerts.filter((one) => one.state === "firing" && one.labels.id === this.id) ?? [];
+    const mine = alerts?.alerts.filter((one) => one.labels.id === this.id) ?? [];
     return mine.map((one) => `${one.severity}: ${one.annotations.summary ?? one.name}`);
   }
 

@@ -37,8 +37,8 @@ export class AlertsPage extends Page {
     this.node.append(this.rows.table);
   }
 
-  update({ alerts }) {
-    if (!alerts) return;
+  async update() {
+    const alerts = await get("alerts"); // the pending ones, too, which may be very many
     const failures = Object.entries(alerts.failures).map(([name, reason]) => `${name}: ${reason}`);
     const quiet = alerts.alerts.length ? "" : "Nothing is pending or firing.";
     this.say(alerts.enabled ? [quiet, ...failures].filter(Boolean).join(" ") : "This exporter does not evaluate alerts.");

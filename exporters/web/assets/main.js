@@ -46,8 +46,8 @@ async function draw() {
 
 async function look() {
   const seconds = await seen.refresh();
-  alerts = await get("alerts");
-  const firing = alerts.alerts.filter((one) => one.state === "firing");
+  alerts = await get("alerts", { state: "firing" });
+  const firing = alerts.alerts;
   const badge = document.getElementById("firing");
   badge.hidden = firing.length === 0;
   badge.className = `badge ${firing.some((one) => one.severity === "critical") ? "critical" : ""}`;

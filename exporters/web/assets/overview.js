@@ -159,7 +159,7 @@ export class Overview {
 
   update({ alerts }) {
     this.#showMachine();
-    const firing = alerts?.alerts.filter((one) => one.state === "firing") ?? [];
+    const firing = alerts?.alerts ?? [];
     this.alerts.hidden = firing.length === 0;
     const texts = [...new Set(firing.map((one) => one.annotations.summary ?? one.name))]; // each severity says the same
     const more = texts.length > 3 ? ` · and ${texts.length - 3} more` : "";
