@@ -20,11 +20,13 @@ from typing import Any
 import pytest
 
 from cgroup_model.mounts import discover_mounts
+from exporters.alerts.rulefile import shipped_rules
 from scripts.debian_tools import Tool
 from tests.exporters.alerts.test_sender import free_port, receiving
 from tests.integration.containers import Container, mounted, running
 
 PATIENCE_SECONDS = 240
+SHIPPED = Path(__file__).resolve().parents[2] / "dashboards" / "prometheus"
 NAME = f"cgscope-alerts-{os.getpid()}"
 
 native = pytest.mark.skipif(bool(os.environ.get("CGSCOPE_WORLD")), reason="Prometheus runs beside the native suite")
@@ -57,7 +59,10 @@ def container(tmp_path: Path) -> Iterator[Container]:
         pytest.skip("making containers takes root")
     if discover_mounts().for_controller("memory") is None:
         pytest.skip("no memory controller here")
-    with mounted(tmp_path) as instance, running(instance, NAME, "--memory", "48M", "--pids", "50") as one:
+    with (
+        mounted(tmp_path) as instance,
+        running(instance, NAME, "--memory", "48M", "--pids", "50", "--cpus", "0.5") as one,
+    ):
         yield one
 
 
@@ -151,7 +156,7 @@ def test_an_oom_kill_reaches_alertmanager_and_is_resolved(
         alertmanager(tool, tmp_path, by_prometheus) as first,
         alertmanager(tool, tmp_path, by_exporter) as second,
         exporting(tmp_path, config) as exporter,
-        prometheus(tool, tmp_path, exporter, by_prometheus),
+        prometheus(tool, tmp_path, exporter, by_prometheus, printed_rules(exporter)),
     ):
         exporter.evaluated()
         container.sh("tail /dev/zero; true")
@@ -170,6 +175,98 @@ def test_an_oom_kill_reaches_alertmanager_and_is_resolved(
         assert found[0]["fingerprint"] == found[1]["fingerprint"]
         for ask in (first, second):
             eventually(lambda ask=ask: ask("ContainerOomKilled") is None, "the alert is resolved")  # type: ignore[misc]
+
+
+EVERYTHING = """
+collectors: {filesystem: true, sockets: true}
+alerts:
+  evaluation-interval: 1s
+  processes:
+    - {name: me, cmdline: "python.* -m exporters", max: 1000, threads: 1000, descriptors: 100000, memory: 100G}
+  kernel-log: {shipped: false, patterns: [{name: marker, regex: "oom-kill:constraint.*cgscope-alerts"}]}
+  webhooks: [{url: "http://127.0.0.1:1/", first-wait: 100ms, longest-wait: 500ms}]
+  rules: {KeyProcessMissing: {critical: {for: 0s}}}
+"""
+EMPTY = {
+    "ContainerDiskNearFull": "no container here has a writable layer of its own",
+    "ContainerInodesNearFull": "no container here has a writable layer of its own",
+    "ContainerConntrackNearMaximum": "no connection is tracked here",
+    "MachineConntrackNearMaximum": "no connection is tracked here",
+    "ContainerEmpty": "no container here is empty for certain",
+    "ContainerOomKilled": "depends on who was killed on this machine lately",
+    "MachineOomKilled": "looks ten minutes back",
+    "MachineOomUnattributed": "looks ten minutes back",
+    "ContainerMemoryDirty": "v1 tells no writeback without its own cgroup",
+    "ContainerKernelMemoryGrowing": "v1 tells no slab",
+    "ContainerDyingCgroups": "v1 tells none",
+    "MachineDyingCgroups": "v1 tells none",
+    "ContainerMemoryPressure": "v1 tells no pressure",
+    "ContainerCpuPressure": "v1 tells no pressure",
+    "ContainerIoPressure": "v1 tells no pressure",
+    "MachineInodesNearFull": "some file systems count no inodes",
+    "ExporterCollectorFailed": "none fails",
+    "ExporterDown": "it is up",
+    "ExporterAlertsUndelivered": "nothing has to be delivered unless something fires",
+    "KernelLogMatched": "the kernel has not said it yet",
+    "ContainerLogMatched": "the container has no log",
+}
+"""Rules without values here, and why."""
+
+
+@native
+def test_prometheus_evaluates_every_rule_over_real_series(
+    container: Container, tool: Callable[[str], Tool], tmp_path: Path
+) -> None:
+    """The committed files: no rule fails over what an exporter really shows, and all but the listed ones have values.
+
+    Series that do not fit together, as one series too many on a side, are errors that only real ones show.
+    """
+    container.start("while :; do :; done")
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    for path in SHIPPED.glob("*.yml"):
+        (rules / path.name).write_text(path.read_text().replace("interval: 15s", "interval: 1s"))
+    with (
+        exporting(tmp_path, EVERYTHING) as exporter,
+        prometheus(tool, tmp_path, exporter, 1, f"{rules}/*.yml", "6s") as url,
+    ):
+
+        def empty() -> set[str]:
+            groups = fetch(f"{url}/api/v1/rules")["data"]["groups"]
+            found = [rule for group in groups for rule in group["rules"]]
+            assert {rule["health"] for rule in found} <= {"ok", "unknown"}, [
+                (rule["name"], rule["lastError"]) for rule in found if rule.get("lastError")
+            ]
+            names = {rule.record: rule.alert for rule in shipped_rules().values()}
+            assert {rule["name"] for rule in found if rule["type"] == "recording"} == names.keys()
+            answer = fetch(
+                f"{url}/api/v1/query?query=" + urllib.parse.quote('count by (__name__) ({__name__=~"cgscope:.+"})')
+            )
+            present = {one["metric"]["__name__"] for one in answer["data"]["result"]}
+            healthy = all(rule["health"] == "ok" for rule in found)
+            return {alert for record, alert in names.items() if record not in present} if healthy else {"not yet"}
+
+        missing: set[str] = set()
+
+        def complete() -> bool:
+            missing.clear()
+            missing.update(empty() - EMPTY.keys())
+            return not missing
+
+        try:
+            eventually(complete, "every rule has values")
+        except AssertionError:
+            assert missing == set()
+            raise
+
+
+def printed_rules(exporter: Exporter) -> str:
+    """Have the exporter's command print the rules of its configuration; gives the file."""
+    command = [sys.executable, "-m", "exporters", "alerts", "--rules", "--config", str(exporter.path)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    path = exporter.path.with_name("rules.yml")
+    path.write_text(printed.replace("interval: 15s", "interval: 1s"))
+    return str(path)
 
 
 Ask = Callable[[str], Mapping[str, Any] | None]
@@ -209,15 +306,19 @@ def _with_template(command: list[str]) -> list[str]:
 
 
 @contextmanager
-def prometheus(tool: Callable[[str], Tool], folder: Path, exporter: Exporter, alertmanager_port: int) -> Iterator[None]:
-    """Run Prometheus with the rules that the exporter prints for its own configuration."""
-    command = [sys.executable, "-m", "exporters", "alerts", "--rules", "--config", str(exporter.path)]
-    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    (folder / "rules.yml").write_text(printed.replace("interval: 15s", "interval: 1s"))
+def prometheus(
+    tool: Callable[[str], Tool],
+    folder: Path,
+    exporter: Exporter,
+    alertmanager_port: int,
+    rules: str,
+    scrape: str = "1s",
+) -> Iterator[str]:
+    """Run Prometheus; gives its address."""
     config = folder / "prometheus.yml"
     config.write_text(
-        "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n"
-        f"rule_files: ['{folder / 'rules.yml'}']\n"
+        f"global: {{scrape_interval: {scrape}, scrape_timeout: {scrape}, evaluation_interval: 1s}}\n"
+        f"rule_files: ['{rules}']\n"
         "scrape_configs:\n  - job_name: cgroup-exporter\n"
         f"    static_configs: [{{targets: ['127.0.0.1:{exporter.port}']}}]\n"
         f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['127.0.0.1:{alertmanager_port}']}}]}}]}}\n"
@@ -228,9 +329,11 @@ def prometheus(tool: Callable[[str], Tool], folder: Path, exporter: Exporter, al
     with (folder / "prometheus.log").open("wb") as log:
         process = subprocess.Popen([found.path, *words], env=found.env, stderr=log)
     try:
-        url = f"http://127.0.0.1:{port}/api/v1/query?query=" + urllib.parse.quote("cgroup_exporter_containers")
-        eventually(lambda: fetch(url)["data"]["result"], "Prometheus has scraped")
-        yield
+        url = f"http://127.0.0.1:{port}"
+        eventually(
+            lambda: fetch(f"{url}/api/v1/query?query=machine_threads")["data"]["result"], "Prometheus has scraped"
+        )
+        yield url
     finally:
         process.kill()
         process.wait()
