@@ -26,7 +26,15 @@ _KITTY: Final = re.compile(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]")  # private sequences
 class Terminal:
     """One program on a terminal of its own. ``raw`` is everything that it sent."""
 
-    def __init__(self, command: Sequence[str], env: Mapping[str, str], *, width: int = 120, height: int = 40) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        *,
+        width: int = 120,
+        height: int = 40,
+        term: str = "xterm-256color",
+    ) -> None:
         self.raw = b""
         self.screen = pyte.Screen(width, height)
         self._stream = pyte.ByteStream(self.screen)
@@ -39,7 +47,7 @@ class Terminal:
             stdin=slave,
             stdout=slave,
             stderr=slave,
-            env={**env, "TERM": "xterm-256color"},
+            env={**env, "TERM": term},
             start_new_session=True,
         )
 

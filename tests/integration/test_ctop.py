@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -284,6 +285,38 @@ def test_no_color_sends_no_colour(tmp_path: Path) -> None:
             for code in found.split(b"m")[0].split(b";")
         }
         assert not codes & {b"31", b"32", b"33", b"34", b"35", b"36", b"38", b"48"}
+
+
+def test_sixteen_colours(tmp_path: Path) -> None:
+    """A terminal of 16 colours gets none of 256 or more, whatever the theme is made of."""
+    without = {name: value for name, value in environment(tmp_path).items() if name != "COLORTERM"}
+    with Terminal([*CTOP, "--theme", "safe"], without, term="xterm") as terminal:
+        terminal.wait_for("? help")
+        terminal.send("q")
+        terminal.wait_until_gone()
+        assert b"38;2;" not in terminal.raw
+        assert b"38;5;" not in terminal.raw
+        assert re.search(rb"\x1b\[[0-9;]*(?:3|9)[0-7]m", terminal.raw)
+
+
+def test_oom_history(mounts: Mounts, member: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """The page of OOM kills counts a kill and names the victim that the kernel's log names."""
+    eater = "input(); held = b'x' * (64 << 20)"
+    with Terminal([*CTOP, "--all", "--filter", INNER], environment(tmp_path)) as terminal:
+        terminal.wait_for("filter:")
+        terminal.send("\r" + "\t" * 4)
+        terminal.wait_for("[oom]")
+        apply(mounts, INNER, Limits(memory_bytes=40 * MIB))
+        process = subprocess.Popen([sys.executable, "-c", eater], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        add_process(mounts, INNER, process.pid)
+        process.communicate(b"\n", timeout=PATIENCE_SECONDS)
+        assert -signal.SIGKILL in {process.returncode, member.poll()}
+        terminal.wait_for(" killed")
+        if os.access("/dev/kmsg", os.R_OK):
+            terminal.wait_for(str(process.pid if process.returncode == -signal.SIGKILL else member.pid))
+            terminal.wait_for(INNER)
+        terminal.send("\x03")
+        assert terminal.wait_until_gone() == 0
 
 
 def test_record_and_replay_elsewhere(member: subprocess.Popen[bytes], tmp_path: Path) -> None:
