@@ -62,6 +62,13 @@ class Instance:
         return int(pids[0])
 
     @property
+    def main_pid(self) -> int:
+        """Process that is told what to do by signals."""
+        pid = self.status["pid"]
+        assert isinstance(pid, int)
+        return pid
+
+    @property
     def cached(self) -> Path:
         """Where the cached connection shows a directory for each container."""
         return Path(str(self.status["state_dir"])) / "containers"

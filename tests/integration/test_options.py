@@ -145,7 +145,7 @@ def test_the_pid_file_is_there_while_serving(tmp_path: Path) -> None:
     """It names the server, and is gone with it."""
     pidfile = tmp_path / "pid"
     with mounted(tmp_path, "--pidfile", str(pidfile)) as instance:
-        assert int(pidfile.read_text()) == instance.pid
+        assert int(pidfile.read_text()) == instance.main_pid
     assert eventually(lambda: not pidfile.exists())
 
 
@@ -167,7 +167,7 @@ def test_passing_through_and_back(tmp_path: Path) -> None:
         _switch(instance, "on")
         assert instance.status["passthrough"] is True
         assert (int(container.sh(cpus)), container.sh(total)) == (os.sysconf("SC_NPROCESSORS_ONLN"), machine)
-        os.kill(instance.pid, signal.SIGUSR2)
+        os.kill(instance.main_pid, signal.SIGUSR2)
         assert eventually(lambda: instance.status["passthrough"] is False)
         assert (int(container.sh(cpus)), container.sh(total)) == (1, "262144")
 
