@@ -356,8 +356,8 @@ class OomMonitor:
 
     def _boot_id(self) -> str:
         try:
-            with open(f"{self._proc_root}/sys/kernel/random/boot_id", encoding="ascii") as file:
-                return file.read().strip()
+            with open(f"{self._proc_root}/sys/kernel/random/boot_id", "rb", buffering=0) as file:
+                return file.readall().strip().decode()
         except (OSError, ValueError):
             return ""
 
