@@ -315,6 +315,22 @@ def test_reloading(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     visit(tmp_path, guest, reread=reread)
 
 
+def test_the_ledger_of_oom_kills_outlives_a_reload(tmp_path: Path) -> None:
+    """What was counted goes on, also when other containers are exported now; and it is closed in the end."""
+
+    async def guest(service: Service) -> None:
+        before = service._exporter.oom
+        await service.reload()
+        assert service._exporter.oom is before
+        assert (await request(service)).code == 200
+        assert before.report().watched > 0
+
+    def others() -> Options:
+        return Options(settings=settings(tmp_path, collectors={}, cgroups="all"))
+
+    visit(tmp_path, guest, reread=others)
+
+
 def test_a_sheet_is_made_of_what_is_asked_for(tmp_path: Path) -> None:
     """Requests for different collectors are different scrapes, one after the other."""
     seen: list[Collection[str] | None] = []
