@@ -4,7 +4,7 @@ When the last descriptor of a listener is closed, the kernel answers every call 
 programs like busybox do not check. So the holder does as little as possible: it takes listeners, forks workers, watches
 that they get on, and lets the kernel answer itself (CONTINUE) what no worker takes:
 
-* when there has been no worker for `Limits.patience_seconds`;
+* when there has been no worker for `Limits.patience_seconds`, and none is about to be ready;
 * what a worker was at when it hung for `Limits.watchdog_seconds` and was killed; if it hung in a container's memory,
   that container's calls for a while, too (a page can be mapped from a file system that never answers).
 """
@@ -38,6 +38,7 @@ GO: Final = b"go"
 _TICK_SECONDS: Final = 0.5
 _MOST_FAILED_STARTS: Final = 3
 _PAUSE_SECONDS: Final = 1.0
+_STARTING_SECONDS: Final = 2.0  # a worker that has been forked will be there, also on a machine that is busy
 _MOST_AT_ONCE: Final = 64  # calls of one container in a row
 
 log = logging.getLogger(__name__)
@@ -280,7 +281,10 @@ class Holder:
     def _nobody_serves(self, now: float) -> bool:
         if self._child is not None and self._child.is_ready:
             return False
-        return now - self._without_worker_since > self._limits.patience_seconds
+        patience = self._limits.patience_seconds
+        if self._child is not None:
+            patience = max(patience, _STARTING_SECONDS)
+        return now - self._without_worker_since > patience
 
     def _hangs(self, child: _Child, now: float) -> bool:
         progress = child.slot.progress()

@@ -370,7 +370,6 @@ def test_without_a_worker_the_kernel_answers() -> None:
     loop.run()
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert holder.status()["continued"] == 1
-    assert holder.status()["workers_started"] >= 3, "it was tried"
     holder.close()
     loop.close()
 
