@@ -37,7 +37,7 @@ class Session:
         self.is_paused = False
         self.is_following = False
         self.trails = Trails()
-        self._past_trails: tuple[int, Trails] | None = None  # up to which position, for graphs of the past
+        self._past_trails: tuple[int, str, Trails] | None = None  # up to which position, of which cgroup
         self._kills = Kills()
         self.watched: str | None = None  # path that is looked at wholly, also when its row is out of sight
         self._has_names = False  # of everything, not only of what is seen
@@ -64,7 +64,8 @@ class Session:
         self._show(scene)
         self._look()
         if self.scene is not None:
-            self.trails.add(self.scene)
+            seen = [row.entry.path for row in self.visible if row.entry is not None]
+            self.trails.add(self.scene, seen if self.watched is None else {*seen, self.watched})
             self._kills.add(self.scene)
             self._remembered.add(self.scene)
 
@@ -309,12 +310,12 @@ class Session:
         """What a graph of one cgroup is drawn from, up to the scene that is shown."""
         if self._at is None:
             return self.trails.of(path, series)
-        if self._past_trails is None or self._past_trails[0] != self._at:
+        if self._past_trails is None or self._past_trails[:2] != (self._at, path):
             trails = Trails()
             for position in range(max(0, self._at + 1 - _GRAPHED), self._at + 1):
-                trails.add(self.past.scene(position))
-            self._past_trails = (self._at, trails)
-        return self._past_trails[1].of(path, series)
+                trails.add(self.past.scene(position), [path])
+            self._past_trails = (self._at, path, trails)
+        return self._past_trails[2].of(path, series)
 
     def kills(self, entry: Entry) -> list[tuple[float, int]]:
         """When how many of a cgroup were killed for lack of memory, up to the scene that is shown."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from ctop import values
 from ctop.format import Value
 from ctop.scene import Entry, Scene
 
-_LONGEST: Final = 600  # looks
-_MOST: Final = 512  # cgroups
+_LONGEST: Final = 400  # looks, a column each on a wide screen
+_MOST: Final = 200  # cgroups: those in sight, and some that were
 
 SERIES: Final[dict[str, Callable[[Entry], Value]]] = {
     "cpu": values.cpu_cores,
@@ -35,12 +35,13 @@ class Trails:
     def __init__(self) -> None:
         self._kept: dict[str, tuple[int, dict[str, array[float]]]] = {}
 
-    def add(self, scene: Scene) -> None:
-        """Take in a scene; cgroups that are gone are forgotten."""
+    def add(self, scene: Scene, paths: Iterable[str]) -> None:
+        """Take in what a scene has of some cgroups; those that are gone are forgotten."""
         for path in self._kept.keys() - scene.entries.keys():
             del self._kept[path]
-        for path, entry in scene.entries.items():
-            if entry.moment is not None:
+        for path in paths:
+            entry = scene.entries.get(path)
+            if entry is not None and entry.moment is not None:
                 self._add(path, entry)
 
     def of(self, path: str, series: str) -> list[float | None]:
@@ -53,7 +54,7 @@ class Trails:
         inode, trail = self._kept.get(path, (None, None))
         if trail is None or inode != entry.inode:
             if len(self._kept) >= _MOST:
-                return
+                del self._kept[next(iter(self._kept))]
             trail = {name: array("f") for name in SERIES}
             self._kept[path] = (entry.inode, trail)
         for name, value_of in SERIES.items():

@@ -364,7 +364,10 @@ def test_churn(mounts: Mounts, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_minute_of_churn(mounts: Mounts, tmp_path: Path) -> None:
-    """200 cgroups a second for a minute under random keys: no exception, and in the second half no more memory."""
+    """200 cgroups a second for a minute under random keys: no exception, and memory does not grow with what is gone.
+
+    What is remembered on purpose (looks, graphs, names) has its bounds; it may still fill up in the second half.
+    """
     with churn(mounts, per_second=200.0), Terminal([*CTOP, "--all", "-d", "0.2"], environment(tmp_path)) as terminal:
         terminal.wait_for("? help")
         started, half, others = time.monotonic(), 0, 0
@@ -373,7 +376,7 @@ def test_a_minute_of_churn(mounts: Mounts, tmp_path: Path) -> None:
             if passed > 30 and not half:
                 half, others = _rss_kib(terminal.process.pid), _cgroups(mounts)
         more = max(0, _cgroups(mounts) - others)  # whatever else this machine is doing
-        assert _rss_kib(terminal.process.pid) - half < 4096 + 16 * more
+        assert _rss_kib(terminal.process.pid) - half < 10_240 + 16 * more
         _leave(terminal)
 
 
