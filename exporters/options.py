@@ -26,6 +26,7 @@ examples:
   cgroup-exporter                                   serve http://127.0.0.1:9753/metrics
   cgroup-exporter --once | grep memory_usage        print one page
   cgroup-exporter --cgroups units --collector.processes --no-collector.io
+  cgroup-exporter --alerts                          evaluate alert rules, too (cgroup-exporter alerts lists them)
   cgroup-exporter --config /etc/cgscope/exporter.yml --web.config.file /etc/cgscope/web.yml
 
 The configuration file is YAML; its keys are the long options' names without dashes in front (listen: 127.0.0.1:9753),

@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cgscope.arguments import Parser
-from cgscope.errors import Failure, printable
+from cgscope.errors import Failure, explain, printable
 from cgscope.quantities import format_duration
 from cgscope.yamlfile import ConfigError, load
 from exporters.alerts.config import AlertConfig, read_alerts
@@ -86,7 +86,7 @@ def _fetch(url: str, ca_file: str | None) -> Mapping[str, Any]:
         advice = "write https://USER:PASSWORD@HOST:PORT" if error.code == 401 else "is it a cgroup-exporter?"
         raise Failure(f"{address}: HTTP {error.code} {error.reason}", advice) from error
     except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
+        reason = getattr(error, "reason", None) or (explain(error) if isinstance(error, OSError) else error)
         raise Failure(f"{address}: {reason}", "does the exporter run there? --url says where else") from error
 
 
