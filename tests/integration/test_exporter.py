@@ -26,6 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from cgroup_model.control import Limits, add_process, apply, create, kill, remove
 from cgroup_model.mounts import Mounts, discover_mounts
+from cgroup_model.snapshot import UNLIMITED
 from exporters.catalogue import CADVISOR_ONLY_NAMES
 from exporters.encoder import encode
 from exporters.families import FAMILIES
@@ -127,6 +128,48 @@ def expected_values(mounts: Mounts, name: str) -> dict[str, int]:
     """Read a metric's control file in all containers that have it."""
     found = {container_path(number): control_file(mounts, name, container_path(number)) for number in range(MANY)}
     return {path: value for path, value in found.items() if value is not None}
+
+
+def test_a_changed_setting_is_on_the_next_page(mounts: Mounts, containers: Callable[[int], None]) -> None:
+    """Settings are remembered until somebody writes: every write counts at once, each cgroup's own."""
+    for number in range(3):
+        containers(number)
+    switches = {name: name in ("memory", "pids", "limits") for name in FAMILIES}
+    with Exporter(Settings(collectors=switches)) as exporter:
+        page(exporter)
+        for step in range(1, 10):
+            changed = container_path(step % 3)
+            apply(mounts, changed, Limits(pids=100 + step, memory_bytes=(100 + step) * MIB, cpus=step / 10))
+            text = page(exporter)
+            assert values(text, "container_threads_max")[changed] == 100 + step
+            assert values(text, "container_spec_memory_limit_bytes")[changed] == (100 + step) * MIB
+            assert values(text, "container_effective_cpu_limit_cores")[changed] == pytest.approx(step / 10)
+            if step > 3:
+                before = container_path((step - 1) % 3)
+                assert values(text, "container_threads_max")[before] == 100 + step - 1
+        for number in range(3):  # v1 refuses a parent that allows less than its children
+            apply(mounts, container_path(number), Limits(cpus=UNLIMITED))
+        apply(mounts, f"{TOP}/docker", Limits(cpus=0.05))  # an ancestor's binds all
+        cores = values(page(exporter), "container_effective_cpu_limit_cores")
+        assert [cores[container_path(number)] for number in range(3)] == pytest.approx([0.05] * 3)
+
+
+def test_a_setting_written_through_another_mount_is_on_the_next_page(
+    mounts: Mounts, containers: Callable[[int], None], tmp_path: Path
+) -> None:
+    """Also from inside of a cgroup namespace that mounts the hierarchy for itself: there is one superblock for all."""
+    containers(0)
+    hierarchy = mounts.for_controller("pids")
+    assert hierarchy is not None
+    kind = "-t cgroup -o pids pids" if hierarchy.version == 1 else "-t cgroup2 cgroup2"
+    with Exporter(Settings()) as exporter:
+        page(exporter)
+        script = f'mount {kind} "$0" && cd "$0/$1" && echo 77 > pids.max'
+        command = ["unshare", "--mount", "--cgroup", "sh", "-c", script, str(tmp_path), container_path(0)]
+        result = subprocess.run(command, capture_output=True, check=False, timeout=PATIENCE_SECONDS)
+        if result.returncode:
+            pytest.skip(f"no mount of one's own here: {result.stderr.decode()}")
+        assert values(page(exporter), "container_threads_max")[container_path(0)] == 77
 
 
 def test_cgroups_come_and_go_during_scrapes(mounts: Mounts, containers: Callable[[int], None]) -> None:
