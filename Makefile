@@ -32,6 +32,7 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 
 bench: privileges $(VENV)/dev.stamp ## measure beside the kernel's /proc and lxcfs; prints ratios
 	@$(BIN)/python -m benchmarks.syscalls
+	@$(BIN)/python -m benchmarks.web
 	@$(BIN)/python -m benchmarks
 
 golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before committing it

@@ -99,6 +99,7 @@ def window(tool: Callable[[str], Tool], tmp_path_factory: pytest.TempPathFactory
 def page(window: Browser, exporter: Exporter) -> Iterator[Browser]:
     """Open the page anew and wait for its first rates; in the end, nobody has complained."""
     window.open("about:blank")
+    window.console()
     window.open(f"{exporter.url}/#/?filter={TOP}")  # others have containers, too, perhaps more than fit
     window.wait(
         "return /^\\d/.test(document.querySelector(arguments[0])?.innerText ?? '')", f"{row('web')} > :nth-child(3)"

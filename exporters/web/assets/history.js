@@ -4,6 +4,7 @@
 import { get } from "./api.js";
 
 const LOOKS = 150;
+const SAME_SECONDS = 2; // an exporter that was started again works out start times anew, and not to the last digit
 
 function value(metric) {
   return (now) => now(metric);
@@ -53,8 +54,7 @@ export const SERIES = {
 const NAMES = Object.keys(SERIES);
 
 export class Container {
-  constructor(key, description) {
-    this.key = key;
+  constructor(description) {
     this.id = description.labels.id;
     this.rings = {};
     for (const name of NAMES) this.rings[name] = new Float32Array(LOOKS).fill(NaN);
@@ -79,6 +79,12 @@ export class Container {
 
   get isGone() {
     return this.place < 0;
+  }
+
+  // Whether that is this very container, and not another one of the same name.
+  is({ values }) {
+    const started = values.container_start_time_seconds ?? null;
+    return started === null || this.started === null || Math.abs(started - this.started) < SAME_SECONDS;
   }
 }
 
@@ -120,11 +126,7 @@ export class History {
   }
 
   byId(id) {
-    let found = null;
-    for (const one of this.containers.values()) {
-      if (one.id === id && (found === null || !one.isGone)) found = one;
-    }
-    return found;
+    return this.containers.get(id) ?? null;
   }
 
   // The last `many` values, oldest first; NaN where nothing is known.
@@ -148,10 +150,9 @@ export class History {
     this.version = list.version;
     for (const one of this.containers.values()) one.place = -1;
     list.containers.forEach((description, place) => {
-      const key = `${description.labels.id}\n${description.values.container_start_time_seconds ?? ""}`;
-      let one = this.containers.get(key);
-      if (one === undefined) this.containers.set(key, (one = new Container(key, description)));
-      else one.describe(description);
+      let one = this.byId(description.labels.id);
+      if (one?.is(description)) one.describe(description);
+      else this.containers.set(description.labels.id, (one = new Container(description)));
       one.place = place;
     });
   }
@@ -168,7 +169,7 @@ export class History {
       this.#measure(one, usage, before, seconds);
       one.placeBefore = one.place;
       one.missedLooks = one.isGone ? one.missedLooks + 1 : 0;
-      if (one.missedLooks >= LOOKS) this.containers.delete(one.key);
+      if (one.missedLooks >= LOOKS) this.containers.delete(one.id);
     }
   }
 

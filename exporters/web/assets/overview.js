@@ -125,7 +125,7 @@ export class Overview {
     this.remember = remember;
     this.sorting = COLUMNS.find((column) => column.key === parameters.get("sort")) ?? COLUMNS[2];
     this.rising = (parameters.get("order") ?? (this.sorting.rising ? "rising" : "falling")) === "rising";
-    this.chosen = null; // key of the container that the keyboard is at
+    this.chosen = null; // id of the container that the keyboard is at
     this.rows = [];
     this.shown = [];
     this.#build(parameters.get("filter") ?? "");
@@ -212,7 +212,7 @@ export class Overview {
       this.below.before(row.node);
     }
     for (const row of this.rows.splice(inView.length)) row.node.remove();
-    inView.forEach((one, index) => this.rows[index].show(one, this.history, one.key === this.chosen));
+    inView.forEach((one, index) => this.rows[index].show(one, this.history, one.id === this.chosen));
     this.above.style.height = `${first * ROW_PIXELS}px`;
     this.below.style.height = `${(this.shown.length - first - inView.length) * ROW_PIXELS}px`;
   }
@@ -250,14 +250,14 @@ export class Overview {
   }
 
   #chosenContainer() {
-    return this.shown.find((one) => one.key === this.chosen);
+    return this.shown.find((one) => one.id === this.chosen);
   }
 
   #choose(step) {
-    const at = this.shown.findIndex((one) => one.key === this.chosen);
+    const at = this.shown.findIndex((one) => one.id === this.chosen);
     const next = Math.max(0, Math.min(this.shown.length - 1, at < 0 && step > 0 && step < Infinity ? step - 1 : at + step));
     if (!this.shown[next]) return;
-    this.chosen = this.shown[next].key;
+    this.chosen = this.shown[next].id;
     const [from, room] = [next * ROW_PIXELS, this.scroller.clientHeight - 2 * ROW_PIXELS];
     if (from < this.scroller.scrollTop) this.scroller.scrollTop = from;
     else if (from > this.scroller.scrollTop + room) this.scroller.scrollTop = from - room;
