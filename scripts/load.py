@@ -66,7 +66,7 @@ def busy(top: str, folder: Path, works: Sequence[Work] = WORKS) -> Iterator[Mapp
     running: list[subprocess.Popen[bytes]] = []
     try:
         for work in works:
-            running.append(start(mounts, top, folder, work))
+            running.append(start(mounts, top, folder, work))  # noqa: PERF401 - those before one that fails end, too
         yield {work.name: work.path(top) for work in works}
     finally:
         kill(mounts, top)
@@ -84,7 +84,7 @@ def start(mounts: Mounts, top: str, folder: Path, work: Work) -> subprocess.Pope
     command = ["sh", "-c", 'read -r _ && exec sh -c "$1" "$0"', str(folder / f"{work.id}.data"), work.script]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     add_process(mounts, path, process.pid)
-    assert process.stdin is not None
+    assert process.stdin is not None  # noqa: S101 - it is a pipe
     process.stdin.write(b"\n")
     process.stdin.close()
     return process
