@@ -12,6 +12,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -24,14 +25,13 @@ from procfs_fuse import syscalls
 from procfs_fuse.background import resuming
 from procfs_fuse.control_socket import Server, listen
 from procfs_fuse.instances import USERS_LOCK, Claim, Instance
-from procfs_fuse.keeper import service_manager
 from procfs_fuse.keeper.holdings import Holdings
-from procfs_fuse.keeper.journal import CONNECTIONS, Journal
+from procfs_fuse.keeper.journal import CONNECTIONS
 from procfs_fuse.keeper.repairs import Repairs
 from procfs_fuse.keeper.service_manager import ServiceManager
-from procfs_fuse.keeper.supervision import Supervision, connect, make_journal
+from procfs_fuse.keeper.supervision import Supervision
+from procfs_fuse.keeper.taking_up import take_up
 from procfs_fuse.settings import Settings
-from procfs_fuse.transport import mounting
 from procfs_fuse.transport.loop import Loop
 
 DEFAULT_STOP_SECONDS: Final = 5.0
@@ -60,54 +60,14 @@ def serve(
     lock = past["holdings"]["lock"] if past else None
     claim = Claim(settings.directory, lock)
     manager = ServiceManager()
+    failed = True
     try:
-        holdings = Holdings.from_json(past["holdings"]) if past else _take_up(settings, claim, manager)
+        holdings = Holdings.from_json(past["holdings"]) if past else take_up(settings, claim, manager)
         holdings.set_inheritable(inheritable=False)
         _Keeper(settings, words, holdings, manager, past).run(claim, on_ready)
+        failed = False
     finally:
-        claim.release()
-
-
-def _take_up(settings: Settings, claim: Claim, manager: ServiceManager) -> Holdings:
-    """Get the connections: those that the service manager has kept, or new ones."""
-    listener = listen(Instance(settings.directory, settings.mountpoint, 0, 0.0).service).detach()
-    kept = service_manager.inherited()
-    if set(kept) == {"open", "cached", "journal"} and _fits(kept["journal"], settings):
-        log.info("taking over the mounts that the service manager has kept")
-        claim.move_behind(max(kept.values()))
-        return Holdings(kept["open"], kept["cached"], kept["journal"], claim.descriptor, listener)
-    for fd in kept.values():
-        os.close(fd)
-    containers = os.path.join(settings.directory, "containers")
-    os.makedirs(containers, mode=0o700, exist_ok=True)
-    for path in (settings.mountpoint, containers):
-        mountpoints.detach(path)
-    source = mounting.source_of(settings.mountpoint)
-    opened, negotiated = connect("open", settings.mountpoint, source)
-    try:
-        cached, negotiated_cached = connect("cached", containers, source)
-    except OSError:
-        mountpoints.detach(settings.mountpoint)
-        os.close(opened)
-        raise
-    journal = make_journal(
-        {"open": negotiated, "cached": negotiated_cached}, {"mountpoint": settings.mountpoint}
-    )  # fmt: skip
-    manager.store({"open": opened, "cached": cached, "journal": journal})
-    claim.move_behind(max(opened, cached, journal))
-    return Holdings(opened, cached, journal, claim.descriptor, listener)
-
-
-def _fits(journal: int, settings: Settings) -> bool:
-    """Whether these are our mounts, in a form that we understand."""
-    try:
-        view = Journal(journal)
-        charter = view.charter()
-        view.close()
-    except (OSError, ValueError) as error:
-        log.warning("what the service manager kept is of no use: %s", error)
-        return False
-    return charter.get("mountpoint") == settings.mountpoint
+        claim.release(failed=failed)
 
 
 class _Keeper:
@@ -218,6 +178,9 @@ class _Keeper:
         log.info("serving %s", self._instance.mountpoint)
 
     def _end(self) -> None:
+        # Whoever gives up because nothing more can be opened must still find out what to unmount.
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         if not self._leaving:
             self._manager.remove(dict.fromkeys((*CONNECTIONS, "journal"), 0))
             for path in (self._instance.mountpoint, self._instance.containers):
@@ -232,7 +195,7 @@ class _Keeper:
     def _execute(self, program: list[str]) -> None:
         """Become another version of this program, with everything that we hold."""
         self._successor = []
-        self._crew.drop_nursery()
+        self._crew.recruiting.drop()
         self._holdings.set_inheritable(inheritable=True)
         os.set_inheritable(self._listener.fileno(), True)  # noqa: FBT003 - its only form
         state = {
@@ -284,7 +247,7 @@ class _Keeper:
             "pid": self._instance.pid,
             "keeper_pid": self._instance.pid,
             "worker_pids": self._crew.pids,
-            "nursery_pid": self._crew.nursery_pid,
+            "nursery_pid": self._crew.recruiting.pid,
             "generation": self._generation,
             "retiring": any(one.retiring for one in self._crew.workers),
             "served": self._crew.serving is not None and self._crew.serving.serving,

@@ -248,10 +248,11 @@ class Claim:
             json.dump(asdict(instance), file)
         os.replace(f"{path}.new", path)
 
-    def release(self) -> None:
-        """Withdraw the record, remove what has no meaning without the mounts, and let go of the lock."""
+    def release(self, *, failed: bool = False) -> None:
+        """Withdraw the record, remove the state (unless something ``failed``: the log says what), let the lock go."""
         forget(self.directory)
-        remove(self.directory)
+        if not failed:
+            remove(self.directory)
         os.close(self.descriptor)
 
 

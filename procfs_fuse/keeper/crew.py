@@ -8,42 +8,28 @@ next gets another.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from procfs_fuse.background import environment
 from procfs_fuse.keeper.channel import Channel, Closed
 from procfs_fuse.keeper.journal import SLOTS, Journal
+from procfs_fuse.keeper.recruiting import Loop, Recruiting
 
 _FENCE_SECONDS: Final = 2.0  # a killed process that is still there after that is stuck in the kernel
-_START_SECONDS: Final = 60.0  # a worker or nursery that has said nothing after that never will
-_FIRST_PAUSE_SECONDS: Final = 0.05
-_LONGEST_PAUSE_SECONDS: Final = 2.0
+_FORK_SECONDS: Final = 15.0  # a worker that has said nothing after that never will, nor will its nursery do better
 _HANGING: Final = 2  # deaths that a hung worker counts for, see `worker.MOST_DEATHS`
 
 log = logging.getLogger(__name__)
 
 
-class Loop(Protocol):
-    """What is asked of an event loop."""
-
-    def add_reader(self, fd: int, callback: Callable[[], object], /) -> None:
-        """Call ``callback`` whenever ``fd`` can be read."""
-
-    def remove_reader(self, fd: int, /) -> None:
-        """Stop doing so."""
-
-
 @dataclass(eq=False, slots=True)
 class Member:
-    """A worker or a nursery."""
+    """A worker."""
 
     channel: Channel
     since: float  # CLOCK_MONOTONIC, when it got what it is to do now
@@ -64,17 +50,15 @@ class Crew:
         self,
         journal: Journal,
         loop: Loop,
-        estate: Callable[[], dict[str, object]],
-        keep: Callable[[], tuple[int, ...]],
+        estate: Mapping[str, object],
+        keep: tuple[int, ...],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """``estate`` and ``keep`` are what a nursery is told, and the descriptors that it inherits."""
         self._journal = journal
         self._loop = loop
-        self._estate = estate
-        self._keep = keep
         self._clock = clock
-        self._nursery: Member | None = None
+        self.recruiting = Recruiting(loop, estate, keep, clock, self.tick)
         self.workers: list[Member] = []
         self.restarts = 0
         """How often somebody else had to go on serving."""
@@ -87,8 +71,6 @@ class Crew:
         """Called whenever a worker has begun to serve."""
         self.before_order: Callable[[], object] = lambda: None
         """Called before a worker is told to serve."""
-        self._pause = _FIRST_PAUSE_SECONDS
-        self._not_before = 0.0
         self._next_deaths = 1
         self._stopping = False
 
@@ -111,11 +93,6 @@ class Crew:
         found = sorted((one for one in self.workers if one.pid), key=lambda one: (one.slot is None, one.since))
         return [one.pid for one in found]
 
-    @property
-    def nursery_pid(self) -> int:
-        """Of the nursery, 0 without one."""
-        return self._nursery.pid if self._nursery is not None else 0
-
     # ------------------------------------------------------------------------------------------ upkeep
 
     def tick(self) -> None:
@@ -123,15 +100,16 @@ class Crew:
         now = self._clock()
         if self._stopping:
             return
-        for one in [*self.workers, *([self._nursery] if self._nursery else [])]:
-            if not one.pid and now - one.since > _START_SECONDS:
-                self._lost(one)
-        if self._nursery is None and now >= self._not_before:
-            self._start_nursery()
-        if self.serving is None and now >= self._not_before:
+        for one in [one for one in self.workers if not one.pid and now - one.since > _FORK_SECONDS]:
+            self._forget(one)
+            self.recruiting.kill()
+        self.recruiting.tick()
+        if not self.recruiting.may_try:
+            return
+        if self.serving is None:
             self._promote()
-        if self.standby is None and now >= self._not_before and not any(not one.pid for one in self.workers):
-            self._order_worker()
+        if self.standby is None and all(one.pid for one in self.workers) and (channel := self.recruiting.order()):
+            self._add(Member(channel, now))
 
     def kill(self, one: Member, *, hung: bool = False) -> None:
         """End a worker now; somebody else takes over when it is reaped."""
@@ -144,8 +122,7 @@ class Crew:
 
     def reaped(self, pid: int) -> None:
         """Take note that a child has ended."""
-        if self._nursery is not None and self._nursery.pid == pid:
-            self._drop_nursery()
+        self.recruiting.reaped(pid)
         for one in [one for one in self.workers if one.pid == pid]:
             self._hear(one)  # its last words
             self._forget(one)
@@ -156,7 +133,7 @@ class Crew:
     def stop(self) -> None:
         """Kill everybody."""
         self._stopping = True
-        self._drop_nursery()
+        self.recruiting.drop()
         for one in self.workers:
             self.kill(one)
 
@@ -186,61 +163,7 @@ class Crew:
             if one.serving:
                 self.idle_since = None
 
-    def drop_nursery(self) -> None:
-        """Let the nursery go: the next program has one of its own."""
-        self._drop_nursery()
-
     # ----------------------------------------------------------------------------------------- internals
-
-    def _start_nursery(self) -> None:
-        ours, theirs = Channel.pair()
-        command = [sys.executable, "-P", "-m", "procfs_fuse.keeper.nursery", str(theirs), json.dumps(self._estate())]
-        keep = [*self._keep(), theirs]
-        actions = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in keep]  # onto itself: it is inherited
-        every_signal = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-        try:
-            os.posix_spawn(
-                sys.executable,
-                command,
-                environment(),
-                file_actions=actions,
-                setsigmask=(),
-                setsigdef=every_signal,
-            )
-        except OSError as error:
-            log.error("cannot start a nursery: %s", error)  # noqa: TRY400 - nobody needs to see where
-            ours.close()
-            self._back_off()
-            return
-        finally:
-            os.close(theirs)
-        self._nursery = Member(ours, self._clock())
-        self._loop.add_reader(ours.fileno(), self._hear_nursery)
-
-    def _hear_nursery(self) -> None:
-        nursery = self._nursery
-        if nursery is None:
-            return
-        try:
-            received = nursery.channel.receive()
-        except Closed:
-            self._drop_nursery()
-            return
-        if received is not None:
-            nursery.pid = received[0].get("ready", 0)
-            self.tick()
-
-    def _order_worker(self) -> None:
-        if self._nursery is None or not self._nursery.pid:
-            return
-        ours, theirs = Channel.pair()
-        try:
-            if self._nursery.channel.send({"fork": True}, [theirs]):
-                self._add(Member(ours, self._clock()))
-            else:
-                ours.close()
-        finally:
-            os.close(theirs)
 
     def _replace(self, one: Member) -> None:
         self._next_deaths = 0 if one.retiring else one.deaths
@@ -248,7 +171,7 @@ class Crew:
         if self.idle_since is None:
             self.idle_since = self._clock()
         if not one.serving:
-            self._back_off()  # something is wrong that the next one will meet, too
+            self.recruiting.back_off()  # something is wrong that the next one will meet, too
         log.log(logging.INFO if one.retiring else logging.ERROR, "worker %d has ended; the next serves", one.pid)
 
     def _promote(self) -> None:
@@ -287,7 +210,7 @@ class Crew:
                 self._is_ready()
             if "serving" in message:
                 one.serving, self.idle_since = True, None
-                self._pause = _FIRST_PAUSE_SECONDS
+                self.recruiting.succeeded()
                 log.info("worker %d serves", one.pid)
                 self.on_serving()
             if "passthrough" in message:
@@ -303,7 +226,8 @@ class Crew:
                 yield received[0]
         except Closed:
             if not one.pid:
-                self._lost(one)
+                self._forget(one)
+                self.recruiting.back_off()
                 return
             one.silent = True  # it is dying; whoever takes over waits until it is reaped
             self._loop.remove_reader(one.channel.fileno())
@@ -324,26 +248,6 @@ class Crew:
             one.silent = True
             self._loop.remove_reader(one.channel.fileno())
         one.channel.close()
-
-    def _lost(self, one: Member) -> None:
-        """A process that never said a word."""
-        if one is self._nursery:
-            self._drop_nursery()
-        else:
-            self._forget(one)
-        self._back_off()
-
-    def _drop_nursery(self) -> None:
-        nursery, self._nursery = self._nursery, None
-        if nursery is not None:
-            self._loop.remove_reader(nursery.channel.fileno())
-            nursery.channel.close()
-            if not nursery.pid:
-                self._back_off()
-
-    def _back_off(self) -> None:
-        self._not_before = self._clock() + self._pause
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE_SECONDS)
 
 
 def _kill(pid: int) -> None:

@@ -58,7 +58,7 @@ class Supervision:
         self.loop = loop
         self.holdings = holdings
         self._journal = Journal(holdings.journal)
-        self.crew = Crew(self._journal, loop, lambda: dict(estate), holdings.all)
+        self.crew = Crew(self._journal, loop, estate, holdings.all())
         self._watchdog = Watchdog()
         self._poll = select.poll()
         for name in CONNECTIONS:
@@ -86,7 +86,7 @@ class Supervision:
 
     def close(self, patience_seconds: float) -> None:
         """End all workers, and wait that long for their end; the descriptors stay open."""
-        children = [*self.crew.pids, self.crew.nursery_pid]
+        children = [*self.crew.pids, self.crew.recruiting.pid]
         self.crew.stop()
         self._stop_refusing()
         deadline = time.monotonic() + patience_seconds

@@ -205,15 +205,23 @@ def test_readers_get_eio_when_nobody_can_serve(served: Served, reader: Reader) -
     assert UPTIME.fullmatch(eval(reader.call(f"os.pread({fd}, 100, 0)")))  # noqa: S307 - repr of bytes
 
 
+def test_hung_nursery_is_replaced(served: Served) -> None:
+    """When no new worker comes, another nursery is asked."""
+    before = served.complete()
+    os.kill(before["nursery_pid"], signal.SIGSTOP)
+    os.kill(before["worker_pids"][1], signal.SIGKILL)
+    assert eventually(lambda: served.complete()["nursery_pid"] != before["nursery_pid"])
+
+
 @pytest.mark.long
 def test_mounts_are_given_up_when_nobody_can_serve(served: Served) -> None:
     """After half a minute without a worker the keeper ends, says why, and leaves no mount behind."""
     state = served.complete()
-    os.kill(state["nursery_pid"], signal.SIGSTOP)
-    for pid in reversed(state["worker_pids"]):
+    hard = resource.prlimit(state["keeper_pid"], resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(state["keeper_pid"], resource.RLIMIT_NOFILE, (3, hard))  # so that it can start nobody
+    for pid in (*reversed(state["worker_pids"]), state["nursery_pid"]):
         os.kill(pid, signal.SIGKILL)
     assert eventually(lambda: not served.instance.alive)
-    os.kill(state["nursery_pid"], signal.SIGKILL)
     assert "giving up" in log_of(served)
     assert mounting.mount_at(str(served.place)) is None
 

@@ -79,6 +79,16 @@ def test_large_records_give_their_memory_back(memory: int) -> None:
     assert os.fstat(memory).st_blocks <= before + mmap.PAGESIZE // 512
 
 
+def test_half_written_record_does_not_count(memory: int) -> None:
+    """Whoever dies while writing leaves the version before; here it is an exception between two parts."""
+    records = Records(memory, 0, ROOMS)
+    for old in (b"first", b"second"):
+        records.put(1, old)
+        with pytest.raises(TypeError):
+            records.put(1, b"new", ["not", "bytes"])  # type: ignore[arg-type]
+        assert dict(Records(memory, 0, ROOMS).items()) == {1: old}
+
+
 def test_killed_writer_leaves_whole_records(tmp_path: Path) -> None:
     """Killed at any instruction: each record is one of those that were put, none is a mixture."""
     fd = os.open(tmp_path / "records", os.O_RDWR | os.O_CREAT)
