@@ -19,6 +19,7 @@ __all__ = ["Cgroup", "Layout", "Level", "Tree", "escape_path", "unescape_path"]
 
 _SETTLING_SECONDS: Final = 5.0  # launchers make a container's directories in v1 hierarchies one after the other
 _INCOMPLETE_SECONDS: Final = 1.0  # how soon a directory that is missing in some hierarchy is looked for again
+_NEW_SECONDS: Final = 0.02  # the same while it may just be being made: nobody is to see limits of half a container
 _MOST_CACHED: Final = 16384  # cgroups; everything that is cached can be found again
 
 
@@ -31,6 +32,7 @@ class _Known(NamedTuple):
 
     cgroup: Cgroup
     until: float | None
+    since: float  # when this very cgroup was seen first
 
 
 class Tree:
@@ -257,7 +259,10 @@ class Tree:
             cgroup = known.cgroup
         if len(self._known) >= _MOST_CACHED:
             self._known.clear()
-        self._known[path] = _Known(cgroup, None if complete else self._clock() + _INCOMPLETE_SECONDS)
+        now = self._clock()
+        since = known.since if known is not None and known.cgroup.inode == inode else now
+        patience = _NEW_SECONDS if now - since < _SETTLING_SECONDS else _INCOMPLETE_SECONDS
+        self._known[path] = _Known(cgroup, None if complete else now + patience, since)
         return cgroup
 
     def _read_proc(self, pid: int) -> bytes:

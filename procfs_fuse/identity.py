@@ -7,6 +7,7 @@ given to another container, so that a node id the kernel still holds can only me
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -14,6 +15,8 @@ from cgroup_model.layout import Cgroup
 
 CALLER_SLOT: Final = 0
 """The tree that answers for whoever reads."""
+
+_SETTLING_SECONDS: Final = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class SlotTable:
         self._next = CALLER_SLOT + 1
         self._slots: dict[tuple[str, int], int] = {}
         self._cgroups: dict[int, Cgroup] = {}
+        self._settled_at: dict[int, float] = {}  # CLOCK_MONOTONIC, seconds
 
     def slot_of(self, cgroup: Cgroup) -> int:
         """The slot of a container; a new one for a container not seen before."""
@@ -47,7 +51,19 @@ class SlotTable:
             self._next += 1
         if slot not in self._cgroups:
             self._cgroups[slot] = cgroup
+            self._settled_at[slot] = time.monotonic() + _SETTLING_SECONDS
         return slot
+
+    def is_settled(self, slot: int) -> bool:
+        """Whether what is known about a container is all there is to know.
+
+        On cgroup v1 its directories are made one after the other: at first some may be missing.
+        """
+        return time.monotonic() >= self._settled_at.get(slot, 0.0)
+
+    def update(self, slot: int, cgroup: Cgroup) -> None:
+        """Take note of more that is known about the container of a slot."""
+        self._cgroups[slot] = cgroup
 
     def cgroup_of(self, slot: int) -> Cgroup | None:
         """The container of a slot; None when it is gone, or was not yet found again by this process (`restored`)."""
@@ -66,6 +82,7 @@ class SlotTable:
         for key in self._slots.keys() - set(alive):
             slot = self._slots.pop(key)
             self._cgroups.pop(slot, None)
+            self._settled_at.pop(slot, None)
             self._restored.pop(slot, None)
             self._retired(slot)
 

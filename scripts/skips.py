@@ -47,6 +47,7 @@ ALLOWED: Final[Sequence[Allowed]] = (
     Allowed("engines run beside the native suite", GUESTS, "daemons with storage of their own; a guest is slow"),
     Allowed("this kernel runs no 32-bit programs", ("*",), "not in User Mode Linux; elsewhere an option of the kernel"),
     Allowed("this kernel has no seccomp notifications", NATIVE, "since Linux 5.5, an option"),
+    Allowed("processes end the same way in a guest, which is slow", GUESTS, "what differs by kernel runs there, too"),
     Allowed("no freezer of cgroup v1 here", ("* v2",), "only that one keeps killed processes"),
     Allowed("this kernel has no FUSE_NOTIFY_RESEND", (*GUESTS, *NATIVE), "since Linux 6.9"),
     Allowed("no systemd-analyze here", (*GUESTS, *NATIVE), "a machine without systemd"),

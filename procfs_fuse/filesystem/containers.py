@@ -63,7 +63,18 @@ class Containers:
         cgroup = self.slots.cgroup_of(slot) or self._found_again(slot)
         if cgroup is None:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-        return cgroup
+        return cgroup if self.slots.is_settled(slot) else self._known_by_now(slot, cgroup)
+
+    def _known_by_now(self, slot: int, cgroup: Cgroup) -> Cgroup:
+        """The same container with all of its directories that were made meanwhile."""
+        try:
+            now = self._tree.cgroup(cgroup.path)
+        except (CgroupGone, OutOfSight):
+            return cgroup
+        if now.inode != cgroup.inode:
+            return cgroup
+        self.slots.update(slot, now)
+        return now
 
     def _found_again(self, slot: int) -> Cgroup | None:
         """The container that an earlier process gave this slot to; None when another one has its path by now."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from cgroup_model.control import Limits, add_process, apply, create, kill, remove
 from cgroup_model.mounts import Mounts, discover_mounts
 from procfs_fuse.control_socket import ask
@@ -23,6 +25,8 @@ from tests.integration import survival_reader
 from tests.integration.command_line import PATIENCE_SECONDS, REPOSITORY, CommandLine, eventually
 
 MIB: Final = 1 << 20
+IN_GUEST: Final = "User Mode Linux" in Path("/proc/cpuinfo").read_text()
+NATIVE_ONLY: Final = pytest.mark.skipif(IN_GUEST, reason="processes end the same way in a guest, which is slow")
 # Some life, so that every file changes, without taking a CPU from the readers.
 LIVELY: Final = "while :; do head -c 100000 /dev/zero >/dev/null; sleep 0.02; done"
 

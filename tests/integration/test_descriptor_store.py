@@ -17,9 +17,9 @@ import pytest
 from procfs_fuse.instances import Instance, Registry
 from procfs_fuse.transport import mounting
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, CommandLine, eventually
-from tests.integration.survival import changing_containers, hot_readers_of
+from tests.integration.survival import NATIVE_ONLY, changing_containers, hot_readers_of
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), NATIVE_ONLY]
 
 _WITH_OWN_PID = 'export LISTEN_PID=$$ WATCHDOG_PID=$$; exec "$@"'
 

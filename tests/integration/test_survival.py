@@ -13,13 +13,12 @@ import pytest
 
 from procfs_fuse.transport import mounting
 from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
-from tests.integration.survival import Served, changing_containers, hot_readers
+from tests.integration.survival import IN_GUEST, NATIVE_ONLY, Served, changing_containers, hot_readers
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
 READERS = 4
-IN_GUEST = "User Mode Linux" in Path("/proc/cpuinfo").read_text()
-REQUEST_TIMEOUT = ("--request-timeout", "2s" if IN_GUEST else "600ms")
+REQUEST_TIMEOUT = ("--request-timeout", "600ms")
 
 
 @pytest.fixture
@@ -62,6 +61,7 @@ def test_killed_workers_are_not_noticed(command: CommandLine, place: Path, kills
     assert command.status()[0]["errors"] == {}
 
 
+@NATIVE_ONLY
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)], ids=["few", "many"])
 def test_hung_workers_are_replaced(command: CommandLine, place: Path, times: int) -> None:
     """A worker that stands still is taken for dead; readers wait for that moment and notice nothing else."""
@@ -72,6 +72,7 @@ def test_hung_workers_are_replaced(command: CommandLine, place: Path, times: int
     told(reports, f"{times} hung")
 
 
+@NATIVE_ONLY
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)], ids=["few", "many"])
 def test_upgrades_are_not_noticed(command: CommandLine, place: Path, times: int) -> None:
     """`restart` replaces keeper and workers by freshly executed ones; nobody who reads notices."""
@@ -88,6 +89,7 @@ def test_upgrades_are_not_noticed(command: CommandLine, place: Path, times: int)
     told(reports, f"{times} upgrades")
 
 
+@NATIVE_ONLY
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)], ids=["few", "many"])
 def test_killed_keepers_are_not_noticed(command: CommandLine, place: Path, times: int) -> None:
     """When the keeper dies, the worker that serves takes its place, and has others serve."""

@@ -17,9 +17,9 @@ import pytest
 from procfs_fuse.transport import mounting
 from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, eventually
-from tests.integration.survival import Served, waiting_requests
+from tests.integration.survival import NATIVE_ONLY, Served, waiting_requests
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), NATIVE_ONLY]
 
 CONTAINER = """
 import os, sys

@@ -18,7 +18,7 @@ from procfs_fuse.keeper.worker import MOST_DEATHS
 from procfs_fuse.transport import mounting
 from procfs_fuse.transport.wire import Opcode
 from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
-from tests.integration.survival import Served, changing_containers, waiting_requests
+from tests.integration.survival import NATIVE_ONLY, Served, changing_containers, waiting_requests
 from tests.integration.takeover import SLOT, Imposter, Reader, imposter
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
@@ -101,6 +101,7 @@ def test_lost_request_is_delivered_again(served: Served, reader: Reader) -> None
     one.close()
 
 
+@NATIVE_ONLY
 def test_deadly_request_is_refused(served: Served, reader: Reader) -> None:
     """A request that worker after worker died of gets EIO, the log says so, and everybody else is served."""
     one = waiting(served, reader, f"os.pread({opened(served, reader)}, 100, 0)")
@@ -112,6 +113,7 @@ def test_deadly_request_is_refused(served: Served, reader: Reader) -> None:
     one.close()
 
 
+@NATIVE_ONLY
 def test_innocent_request_is_not_refused(served: Served, reader: Reader) -> None:
     """Deaths count for the request that was under way, not for the next one."""
     one = waiting(served, reader, f"os.pread({opened(served, reader)}, 100, 0)")
@@ -168,6 +170,7 @@ def test_identity_survives(served: Served) -> None:
         assert [(served.open / name).stat().st_ino for name in names] == before
 
 
+@NATIVE_ONLY
 def test_choice_of_passthrough_survives(served: Served) -> None:
     """A worker that takes over shows what its predecessor was told to show."""
     assert served.command("passthrough", "on").returncode == 0
@@ -181,6 +184,7 @@ def test_choice_of_passthrough_survives(served: Served) -> None:
 # --------------------------------------------------------------------------------------------- the keeper
 
 
+@NATIVE_ONLY
 def test_journal_is_in_memory(served: Served) -> None:
     """Every page that requests are read into is there and locked: a page fault in that read would lose the request."""
     for pid in served.complete()["worker_pids"]:
@@ -191,6 +195,7 @@ def test_journal_is_in_memory(served: Served) -> None:
         assert "lo" in about["VmFlags"].split()  # locked, Documentation/filesystems/proc.rst
 
 
+@NATIVE_ONLY
 def test_readers_get_eio_when_nobody_can_serve(served: Served, reader: Reader) -> None:
     """Without a worker readers wait a few seconds, then get EIO instead of hanging; later they are served again."""
     fd = opened(served, reader)
@@ -205,6 +210,7 @@ def test_readers_get_eio_when_nobody_can_serve(served: Served, reader: Reader) -
     assert UPTIME.fullmatch(eval(reader.call(f"os.pread({fd}, 100, 0)")))  # noqa: S307 - repr of bytes
 
 
+@NATIVE_ONLY
 def test_hung_nursery_is_replaced(served: Served) -> None:
     """When no new worker comes, another nursery is asked."""
     before = served.complete()
@@ -226,6 +232,7 @@ def test_mounts_are_given_up_when_nobody_can_serve(served: Served) -> None:
     assert mounting.mount_at(str(served.place)) is None
 
 
+@NATIVE_ONLY
 def test_worker_without_descriptors_goes_on(served: Served) -> None:
     """Where nothing more can be opened (EMFILE) readers get something or an error, and nobody dies."""
     pid = served.complete()["worker_pids"][0]
@@ -243,6 +250,7 @@ def test_worker_without_descriptors_goes_on(served: Served) -> None:
     assert served.complete()["worker_pids"][0] == pid
 
 
+@NATIVE_ONLY
 def test_everything_is_given_back(served: Served) -> None:
     """Takeovers leave nothing behind: descriptors, threads, processes, waiting requests, memory of the keeper."""
     for _ in range(3):

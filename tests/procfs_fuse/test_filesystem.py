@@ -21,7 +21,7 @@ from cgroup_model.source import CgroupGone
 from procfs_fuse.contents import Contents, HostFiles
 from procfs_fuse.filesystem import CONTAINERS_NODE, CachedFileSystem, Containers, OpenFileSystem
 from procfs_fuse.identity import SlotTable
-from procfs_fuse.layout import Layout, index_of
+from procfs_fuse.layout import INDEX_BITS, Layout, index_of
 from procfs_fuse.transport import ROOT_NODE, Entry
 from procfs_fuse.views import VIEWS, View
 
@@ -65,6 +65,10 @@ class Listed:
         if key not in self.cgroups:
             raise CgroupGone(key)
         return self.cgroups[key]
+
+    def cgroup(self, path: str) -> Cgroup:
+        """The one with this path."""
+        return self.find(escape_path(path))
 
     def is_alive(self, cgroup: Cgroup) -> bool:
         """Whether it is one of them."""
@@ -259,6 +263,16 @@ def test_kept_bytes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         assert len(world.open.read(node, handle, 0, 100, 1)) == 90
     assert world.open._handles.bytes <= 1000
     assert len(world.open.read(node, handles[0], 9, 100, 1)) == 81
+
+
+def test_directories_that_come_later_are_noticed() -> None:
+    """What is served of a container that was seen while it was being made is complete as soon as the container is."""
+    world = World()
+    slot = world.node(f"containers/{ONE}") >> INDEX_BITS
+    complete = Cgroup("/docker/one", 100, {"cpu": "/docker/one"})
+    world.tree.cgroups[ONE] = complete
+    assert world.containers.of_slot(slot) is complete
+    assert world.containers.living(slot) is complete
 
 
 def test_a_gone_container_is_enodev_and_never_another() -> None:

@@ -67,6 +67,10 @@ class Machine:
         """One of them."""
         return self.cgroups[key]
 
+    def cgroup(self, path: str) -> Cgroup:
+        """The one with this path."""
+        return self.find(escape_path(path))
+
     def is_alive(self, cgroup: Cgroup) -> bool:
         """All are."""
         return cgroup in self.cgroups.values()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -78,13 +78,34 @@ class Renderings:
         return b"%d\n" % self.count
 
 
+class One:
+    """A machine with one container."""
+
+    def __init__(self, cgroup: Cgroup) -> None:
+        self._cgroup = cgroup
+
+    def containers(self) -> Mapping[str, Cgroup]:
+        """It."""
+        return {"a": self._cgroup}
+
+    def find(self, _key: str) -> Cgroup:
+        """It."""
+        return self._cgroup
+
+    cgroup = find
+
+    def is_alive(self, _cgroup: Cgroup) -> bool:
+        """It is."""
+        return True
+
+
 def filesystem(view: Journal, contents: Renderings) -> OpenFileSystem:
     """What a worker serves, with one container that every caller is in."""
     cgroup = Cgroup("/docker/a", 7, {})
     slots = SlotTable()
     slots.slot_of(cgroup)
     layout = Layout([VIEWS["proc/uptime"]])
-    containers = Containers(None, slots)  # type: ignore[arg-type]
+    containers = Containers(One(cgroup), slots)
     served = OpenFileSystem(layout, containers, contents, lambda _pid: cgroup, kept=Kept(view, 0, "open"))  # type: ignore[arg-type]
     served.restore()
     return served
