@@ -245,7 +245,7 @@ def test_status_without_instances(command: CommandLine) -> None:
     found = command("status")
     assert found.returncode == 0
     assert "procfs-fuse mount" in found.stdout
-    assert json.loads(command("status", "--json").stdout) == {"instances": []}
+    assert json.loads(command("status", "--json").stdout)["instances"] == []
 
 
 def test_status_counts(command: CommandLine, place: Path) -> None:

@@ -98,9 +98,8 @@ def test_containers_heal(command: CommandLine, tmp_path: Path, count: int, times
             command.kill_all(served.complete())
             assert eventually(lambda: any("not connected" in line for line in found[0].look()))
             assert command("mount", str(place)).returncode == 0
-            for one in found:
-                assert eventually(one.is_well)
             assert eventually(lambda: len(served.complete()["repaired"]) == count)
+            assert all(one.is_well() for one in found)
         repaired = command.status()[0]["repaired"]
         assert {row["problem"] for row in repaired} == {None}
         assert all(row["files"] > 5 for row in repaired)
