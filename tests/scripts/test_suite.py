@@ -49,6 +49,17 @@ def test_every_dialect_meets_a_real_kernel(native: str, worlds: list[str]) -> No
     assert [part.world for part in todo if part.suite == "integration"] == worlds
 
 
+def test_what_was_seen_natively_is_not_repeated() -> None:
+    """Behind a hybrid machine a v1 guest reads and writes control files; behind a v2 machine it does everything."""
+    behind = {
+        native: next(part.tests for part in parts(native, every_world=False) if part.world == "guest v1")
+        for native in ("hybrid", "v2")
+    }
+    assert behind["v2"] == ("tests/integration",)
+    assert "tests/integration/test_oom.py" in behind["hybrid"]
+    assert all(Path(test).exists() for test in behind["hybrid"])
+
+
 def test_the_long_suite_sees_every_world() -> None:
     """`make test-long` boots all three worlds, whatever this machine has."""
     guests = [part.world for part in parts("hybrid", every_world=True) if part.guest]
