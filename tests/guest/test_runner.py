@@ -209,7 +209,12 @@ def test_killed_runner_takes_the_guest_along(environment: Mapping[str, str], tmp
 def start_and_wait_for_output(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     """Start a guest that runs for minutes; return its runner when the command runs."""
     command = [*RUN, "--timeout", "120", "--", "sh", "-c", "echo ready; sleep 600"]
-    runner = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+    runner = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - ignored in background jobs
+    )
     assert runner.stdout is not None
     assert runner.stdout.readline() == b"ready\n"
     return runner

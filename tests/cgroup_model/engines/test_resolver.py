@@ -146,7 +146,7 @@ def test_an_unchanged_list_is_not_parsed_again(machine: Machine) -> None:
 
 def test_caches_are_bounded(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cgroups that come and go leave nothing behind; what was asked for last stays."""
-    monkeypatch.setattr(resolver_module, "MOST_IDENTITIES", 10)
+    monkeypatch.setattr(machine.resolver, "_most", 10)
     monkeypatch.setattr(files_module, "MOST_KEPT", 3)
     for inode in range(100):
         machine.who(f"/user.slice/user-{2000 + inode}.slice/docker-{A}.scope", inode)
