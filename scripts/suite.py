@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--long", action="store_true", help="also tests that take minutes, and every world in a guest")
     long: bool = parser.parse_args(arguments).long
     prepare()
-    suite = Suite(["-m", "long or not long"] if long else [])
+    suite = Suite(["-m", "long or not long", "-o", "timeout=0"] if long else [])
     outcomes = suite.run(list(parts(discover_mounts().world, every_world=long)))
     for outcome in outcomes:
         look_again(outcome, suite.run_part)

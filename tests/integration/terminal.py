@@ -23,6 +23,11 @@ PATIENCE_SECONDS: Final = 60.0
 _KITTY: Final = re.compile(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]")  # private sequences, of which pyte draws some as text
 
 
+def _as_from_a_shell() -> None:
+    """Interrupts are not ignored, even if they are for us, as in a background job."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Terminal:
     """One program on a terminal of its own. ``raw`` is everything that it sent."""
 
@@ -49,6 +54,7 @@ class Terminal:
             stderr=slave,
             env={**env, "TERM": term},
             start_new_session=True,
+            preexec_fn=_as_from_a_shell,  # noqa: PLW1509 - no threads here
         )
 
     def resize(self, width: int, height: int, *, tell: bool = True) -> None:
@@ -84,6 +90,21 @@ class Terminal:
             assert time.monotonic() < deadline, f"{text!r} never came; the screen is:\n{self.text}"
             assert self.process.poll() is None or self.read() or text in self.text, f"it ended:\n{self.text}"
             self.read()
+
+    def shows(self, *texts: str) -> bool:
+        """Read for a look or two; whether one of the texts is on the screen."""
+        until = time.monotonic() + 2.0
+        while time.monotonic() < until and not any(text in self.text for text in texts):
+            self.read()
+        return any(text in self.text for text in texts)
+
+    def wait_until_stopped(self) -> None:
+        """Read until the program has stopped itself; whoever did not read would keep it from drawing its last frame."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not os.waitpid(self.process.pid, os.WUNTRACED | os.WNOHANG)[0]:
+            assert time.monotonic() < deadline, f"it never stopped; the screen is:\n{self.text}"
+            self.read()
+        self.read()
 
     def wait_until_sent(self, data: bytes) -> None:
         """Read until this was sent, whatever has been drawn over it since."""

@@ -46,7 +46,7 @@ def limited(mounts: Mounts) -> Iterator[Callable[[str], str]]:
     def make(name: str) -> str:
         path = f"{TOP}/{name}"
         create(mounts, path)
-        apply(mounts, path, Limits(memory_bytes=LIMIT_BYTES))
+        apply(mounts, path, Limits(memory_bytes=LIMIT_BYTES, swap_bytes=0))
         return path
 
     try:

@@ -18,7 +18,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     folder = tmp_path_factory.mktemp("instance")
     # Root of a user namespace must be able to reach the mount point.
     for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
+        parent.chmod(parent.stat().st_mode | 0o055)  # and takes nothing away: it may be everybody's /tmp
     command = CommandLine(folder / "state")
     (folder / "mount").mkdir(mode=0o755)
     started = command("mount", str(folder / "mount"))

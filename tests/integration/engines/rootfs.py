@@ -21,7 +21,7 @@ def build(folder: Path, tool: Callable[[str], Tool]) -> Path:
     for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
     for parent in (folder, *folder.parents[:3]):
-        parent.chmod(0o755)
+        parent.chmod(parent.stat().st_mode | 0o055)  # nothing is taken away: it may be everybody's /tmp
     busybox = tool("busybox")
     _copy(busybox, folder, "bin/busybox")
     listed = subprocess.run([busybox.path, "--list"], env=dict(busybox.env), capture_output=True, text=True, check=True)
