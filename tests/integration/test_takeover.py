@@ -8,6 +8,7 @@ import re
 import resource
 import signal
 from collections.abc import Iterator
+from operator import le
 from pathlib import Path
 
 import pytest
@@ -258,19 +259,20 @@ def test_everything_is_given_back(served: Served) -> None:
     before = _possessions(served)
     for _ in range(12):
         served.kill_worker()
-    assert eventually(lambda: _possessions(served) == before), (_possessions(served), before)
+    # Less may be left: the first look may have come while something was handed over.
+    assert eventually(lambda: all(map(le, _possessions(served), before))), (_possessions(served), before)
 
 
-def _possessions(served: Served) -> dict[str, object]:
+def _possessions(served: Served) -> list[int]:
+    """Descriptors and threads of each process, requests that wait, memory of keeper and nursery in steps of 4 MiB."""
     state = served.complete()
     pids = [state["keeper_pid"], state["nursery_pid"], *state["worker_pids"]]
-    return {
-        "descriptors": [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids],
-        "threads": [len(os.listdir(f"/proc/{pid}/task")) for pid in pids],
-        "waiting": waiting_requests(served.place, served.cached),
-        "memory of the keeper, MiB": _rss_kib(pids[0]) // 1024 // 4,
-        "memory of the nursery, MiB": _rss_kib(pids[1]) // 1024 // 4,
-    }
+    return [
+        *(len(os.listdir(f"/proc/{pid}/fd")) for pid in pids),
+        *(len(os.listdir(f"/proc/{pid}/task")) for pid in pids),
+        *waiting_requests(served.place, served.cached),
+        *(_rss_kib(pid) // 4096 for pid in pids[:2]),
+    ]
 
 
 def _rss_kib(pid: int) -> int:
