@@ -197,7 +197,7 @@ def churn(runc: Runtime, rootfs: Path, instance: CommandLine, count: int) -> Non
                 assert eventually(lambda short=short: watch.knows(short))  # type: ignore[misc]
             runc("delete", "--force", short.id)
         assert eventually(lambda: not watch.report["containers"])
-        assert watch.descriptors <= descriptors
+        assert eventually(lambda: watch.descriptors <= descriptors)
         assert watch.resident_bytes < memory + (8 << 20)
         assert watch.report["attached_total"] >= count // 4
         assert watch.report["failed_total"] == 0
