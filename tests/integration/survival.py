@@ -175,7 +175,8 @@ def hot_readers_of(roots: Sequence[Path], targets: Sequence[Target], *tolerated:
             assert reader.stdout.readline() == "reading\n"
         yield reports
         answers = [reader.communicate("", timeout=PATIENCE_SECONDS) for reader in readers]
-        assert [errors for _, errors in answers if errors] == []
+        errors = [errors for _, errors in answers if errors]
+        assert errors == [], "".join(errors)
         reports += [json.loads(output) for output, _ in answers]
     finally:
         for reader in readers:

@@ -13,30 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from procfs_fuse.transport import mounting
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, alive, eventually
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
 NAME = f"cgscope-test-cli-{os.getpid()}"
-
-
-@pytest.fixture
-def command(tmp_path: Path) -> Iterator[CommandLine]:
-    """The command; what a failed test left running is stopped."""
-    command = CommandLine(tmp_path / "state")
-    yield command
-    command.close()
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """An empty directory to mount on."""
-    place = tmp_path / "a mount point"
-    place.mkdir()
-    yield place
-    if mounting.mount_at(str(place)):
-        mounting.unmount(str(place), detach=True)
 
 
 def one_line(found: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

@@ -115,80 +115,70 @@ def _arrange(stored: list[int]) -> None:
 
 
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator[CommandLine]:
-    """The command with state of its own."""
-    command = CommandLine(tmp_path / "state")
-    yield command
-    command.close()
-
-
-@pytest.fixture
-def supervisor(command: CommandLine, tmp_path: Path) -> Iterator[Supervisor]:
+def supervisor(command: CommandLine, place: Path, tmp_path: Path) -> Iterator[Supervisor]:
     """A service manager."""
-    place = tmp_path / "mount"
-    place.mkdir()
     supervisor = Supervisor(command, place, tmp_path)
     yield supervisor
     supervisor.close()
-    while mounting.mount_at(str(place)):
-        mounting.unmount(str(place), detach=True)
 
 
 @pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)], ids=["few", "many"])
-def test_everybody_may_die(supervisor: Supervisor, command: CommandLine, tmp_path: Path, times: int) -> None:
+def test_everybody_may_die(supervisor: Supervisor, command: CommandLine, place: Path, times: int) -> None:
     """Keeper and workers are killed together; the next start goes on on the same mounts, readers notice nothing."""
     supervisor.start()
     assert set(supervisor.store) == {"procfs-fuse-open", "procfs-fuse-cached", "procfs-fuse-journal"}
-    device = mounting.mount_at(str(tmp_path / "mount"))
+    device = mounting.mount_at(str(place))
     with changing_containers(3) as targets:
         instance = supervisor.instance()
-        roots = (tmp_path / "mount/containers", Path(instance.containers))
+        roots = (place / "containers", Path(instance.containers))
         with hot_readers_of(roots, targets) as reports:
             for _ in range(times):
                 supervisor.kill()
                 supervisor.start()
         assert all(one["calls"] for one in reports)
-    assert mounting.mount_at(str(tmp_path / "mount")) == device
+    assert mounting.mount_at(str(place)) == device
     assert command.status()[0]["state"] == "serving"
 
 
-def test_manager_is_told(supervisor: Supervisor, command: CommandLine, tmp_path: Path) -> None:
+def test_manager_is_told(supervisor: Supervisor, command: CommandLine, place: Path) -> None:
     """It hears that we serve, that we live, that we stop; at the end it keeps nothing, and no mount is left."""
     supervisor.start()
     supervisor.await_message("WATCHDOG=1")
-    umount = command.start("umount", str(tmp_path / "mount"))
+    umount = command.start("umount", str(place))
     supervisor.await_message("STOPPING=1")
     supervisor.await_message("FDNAME=procfs-fuse-journal")
     assert umount.wait(PATIENCE_SECONDS) == 0
     assert (supervisor.await_end(), supervisor.store) == (0, {})
-    assert eventually(lambda: mounting.mount_at(str(tmp_path / "mount")) is None)
+    assert eventually(lambda: mounting.mount_at(str(place)) is None)
 
 
-def test_mounts_are_left_at_a_restart(supervisor: Supervisor, command: CommandLine, tmp_path: Path) -> None:
+def test_mounts_are_left_at_a_restart(
+    supervisor: Supervisor, command: CommandLine, place: Path, tmp_path: Path
+) -> None:
     """`systemctl restart` stops the service, and starts it again on the same mounts."""
     supervisor.start()
-    device = mounting.mount_at(str(tmp_path / "mount"))
+    device = mounting.mount_at(str(place))
     bin_directory = tmp_path / "bin"
     bin_directory.mkdir()
     systemctl = bin_directory / "systemctl"
     systemctl.write_text("#!/bin/sh\necho 7 procfs-fuse.service restart running\n")
     systemctl.chmod(0o755)
     command.environment["PATH"] = f"{bin_directory}:{command.environment['PATH']}"
-    found = command("umount", "--unless-restarting", "procfs-fuse.service", str(tmp_path / "mount"))
+    found = command("umount", "--unless-restarting", "procfs-fuse.service", str(place))
     assert (found.returncode, found.stderr) == (0, "")
     assert supervisor.await_end() == 0
     supervisor.start()
-    assert mounting.mount_at(str(tmp_path / "mount")) == device
-    assert "MemTotal:" in (tmp_path / "mount/proc/meminfo").read_text()
+    assert mounting.mount_at(str(place)) == device
+    assert "MemTotal:" in (place / "proc/meminfo").read_text()
 
 
-def test_descriptors_of_something_else_are_not_taken(supervisor: Supervisor, tmp_path: Path) -> None:
+def test_descriptors_of_something_else_are_not_taken(supervisor: Supervisor, place: Path) -> None:
     """What the manager kept and we do not understand is closed, and mounted anew."""
     supervisor.store = {
         f"procfs-fuse-{name}": os.open("/dev/null", os.O_RDWR) for name in ("open", "cached", "journal")
     }
     supervisor.start()
-    assert "MemTotal:" in (tmp_path / "mount/proc/meminfo").read_text()
+    assert "MemTotal:" in (place / "proc/meminfo").read_text()
 
 
 def test_unit_is_understood_by_systemd(tmp_path: Path) -> None:

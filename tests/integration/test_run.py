@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,14 +23,6 @@ from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, Comm
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
 NAME = f"cgscope-test-{os.getpid()}"
-
-
-@pytest.fixture
-def command(tmp_path: Path) -> Iterator[CommandLine]:
-    """The command; what a failed test left running is stopped."""
-    command = CommandLine(tmp_path / "state")
-    yield command
-    command.close()
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from procfs_fuse.transport import mounting
 from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
 from tests.integration.survival import IN_GUEST, NATIVE_ONLY, Served, changing_containers, hot_readers
 
@@ -19,24 +17,6 @@ pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
 READERS = 4
 REQUEST_TIMEOUT = ("--request-timeout", "600ms")
-
-
-@pytest.fixture
-def command(tmp_path: Path) -> Iterator[CommandLine]:
-    """The command with state of its own."""
-    command = CommandLine(tmp_path / "state")
-    yield command
-    command.close()
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """An empty directory to mount on."""
-    place = tmp_path / "mount"
-    place.mkdir()
-    yield place
-    while mounting.mount_at(str(place)):
-        mounting.unmount(str(place), detach=True)
 
 
 def told(reports: list[dict[str, Any]], what: str) -> None:

@@ -28,16 +28,6 @@ def small_run(tmp_path: Path) -> Iterator[Path]:
     syscalls.umount(str(place), syscalls.MNT_DETACH)
 
 
-@pytest.fixture
-def place(tmp_path: Path) -> Iterator[Path]:
-    """An empty directory to mount on."""
-    place = tmp_path / "mount"
-    place.mkdir()
-    yield place
-    while mounting.mount_at(str(place)):
-        mounting.unmount(str(place), detach=True)
-
-
 def fill(folder: Path) -> None:
     """Leave no room."""
     with (folder / "filling").open("wb", buffering=0) as file:

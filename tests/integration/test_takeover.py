@@ -28,15 +28,9 @@ UPTIME = re.compile(rb"\d+\.\d\d \d+\.\d\d\n")
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
+def served(command: CommandLine, place: Path) -> Served:
     """An instance whose keeper has a lot of patience with workers that stand still."""
-    command = CommandLine(tmp_path / "state")
-    place = tmp_path / "mount"
-    place.mkdir()
-    yield Served(command, place, "--request-timeout", "60s")
-    command.close()
-    while mounting.mount_at(str(place)):
-        mounting.unmount(str(place), detach=True)
+    return Served(command, place, "--request-timeout", "60s")
 
 
 @pytest.fixture

@@ -20,11 +20,15 @@ import pytest
 
 from scripts.debian_tools import TOOLS, Tool
 from tests.integration.command_line import NEEDS, REASON
-from tests.integration.containers import Container, mounted, running, words_of
+from tests.integration.containers import Container, Instance, mounted, running, words_of
+from tests.integration.full_screen import screen_of
 
 PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "tools.md"
-MEMORY_MIB: Final = 512
+NAME: Final = f"cgscope-test-truth-{os.getpid()}"
+LIMITS: Final = ("--memory", "512M", "--cpus", "1", "--pids", "200")
 NOT_MEASURED: Final = "not measured: the program is not on the machine that wrote this page"
+
+FindTool = Callable[[str], Tool]
 
 pytestmark = [
     pytest.mark.skipif(not NEEDS, reason=REASON),
@@ -44,8 +48,8 @@ class Program:
     command: str
     shows: str
     remains: str = "-"
-    within: str = "{}"
-    """How the command is started."""
+    full_screen: bool = False
+    """It wants a terminal, and is ended by its key `q` once it shows that."""
 
 
 _TIMES: Final = "interrupts and context switches: not counted per container"
@@ -54,7 +58,7 @@ _AFFINITY: Final = "the affinity mask of the kernel, unless `run --affinity` or 
 PROGRAMS: Final = (
     Program("free", "free -m", r"(Mem: +512) "),
     Program("top", "top -b -n1", r"(MiB Mem : +512\.0 total)"),
-    Program("htop", "htop", r"(512M)", within="env TERM=xterm HTOPRC=/dev/null script -qec 'timeout 2 {}' /dev/null"),
+    Program("htop", "htop", r"(512M)", full_screen=True),
     Program("vmstat", "vmstat -s -S m", r"(53[0-9] m total memory)", _TIMES),
     Program(
         "slabtop", "slabtop -o", r"(Operation not supported|Active / Total Objects)", "no list of slabs per container"
@@ -115,17 +119,26 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """Give a file system of this module's own."""
+    with mounted(tmp_path_factory.mktemp("instance")) as instance:
+        yield instance
+
+
+@pytest.fixture(scope="module")
+def container(instance: Instance) -> Iterator[Container]:
     """Give a container of 512 MiB and one CPU by quota, of all the machine's CPUs."""
-    name = f"cgscope-test-truth-{os.getpid()}"
-    with (
-        mounted(tmp_path_factory.mktemp("instance")) as instance,
-        running(instance, name, "--memory", f"{MEMORY_MIB}M", "--cpus", "1", "--pids", "200") as container,
-    ):
+    with running(instance, NAME, *LIMITS) as container:
         yield container
 
 
-def run(container: Container, program: Program, tool: Callable[[str], Tool], trace: Path) -> Seen:
+def on_screen(instance: Instance, program: Program, words: list[str]) -> str:
+    """Run a full-screen program in a container of its own, for which it gets a terminal; return what it shows."""
+    inside = instance.command("run", "--name", f"{NAME}-screen", *LIMITS, "--", "env", "HTOPRC=/dev/null", *words)
+    return screen_of(inside, lambda screen: re.search(program.shows, screen) is not None)
+
+
+def run(instance: Instance, container: Container, program: Program, tool: FindTool, trace: Path) -> Seen:
     """Run a program inside, traced."""
     name, _, arguments = program.command.partition(" ")
     found = tool(name) if name in TOOLS else None
@@ -134,7 +147,9 @@ def run(container: Container, program: Program, tool: Callable[[str], Tool], tra
         return Seen(program, None, "")
     words = words_of(found) if found else [path]
     strace = [*words_of(tool("strace")), "-f", "-qq", "-e", f"trace={_TRACED}", "-o", str(trace)]
-    command = program.within.format(f"{shlex.join(words)} {arguments}")
+    if program.full_screen:
+        return Seen(program, on_screen(instance, program, [*strace, *words]), _sources(trace.read_text()))
+    command = f"{shlex.join(words)} {arguments}"
     if name == "sar":  # it starts its collector where that was built for: unpacked, somebody else has to
         collector, record = Path(path).parents[1] / "lib/sysstat/sadc", f"{trace}.sa"
         command = f"sh -c 'rm -f {record}; {collector} 1 2 {record} && {shlex.join(words)} -f {record}'"
@@ -159,13 +174,16 @@ def _general(path: str) -> str:
 
 
 def test_programs_show_the_container(
+    instance: Instance,
     container: Container,
-    tool: Callable[[str], Tool],
+    tool: FindTool,
     tmp_path: Path,
     update_golden: bool,  # noqa: FBT001
 ) -> None:
     """Each program says of the container what the page says that it does; the page has a row for each."""
-    seen = [run(container, program, tool, tmp_path / f"trace{number}") for number, program in enumerate(PROGRAMS)]
+    seen = [
+        run(instance, container, program, tool, tmp_path / f"trace{number}") for number, program in enumerate(PROGRAMS)
+    ]
     wrong = [
         (one.program.name, one.output)
         for one in seen

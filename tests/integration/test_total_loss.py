@@ -76,14 +76,6 @@ def containers(command: CommandLine, count: int) -> Iterator[list[Container]]:
             one.process.communicate(timeout=PATIENCE_SECONDS)
 
 
-@pytest.fixture
-def command(tmp_path: Path) -> Iterator[CommandLine]:
-    """The command with state of its own."""
-    command = CommandLine(tmp_path / "state")
-    yield command
-    command.close()
-
-
 @pytest.mark.parametrize(
     ("count", "times"), [(3, 2), pytest.param(20, 20, marks=pytest.mark.long)], ids=["few", "many"]
 )
