@@ -11,6 +11,7 @@ import json
 import os
 import pwd
 import stat
+import time
 import tomllib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,6 +23,9 @@ MOST_BYTES: Final = 8 << 20  # containers.json has about 1 KiB per container
 MOST_NAMES: Final = 20_000  # of one directory
 MOST_KEPT: Final = 256
 RECHECK_SECONDS: Final = 2.0
+_SETTLED_NSEC: Final = (
+    1_000_000_000  # a directory's time moves in steps: of entries made in the same step it tells none
+)
 _MOST_LINKS: Final = 40  # as in the kernel: MAXSYMLINKS, include/linux/namei.h
 _ABSENT: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
 
@@ -113,6 +117,28 @@ class Files:
         except (OSError, ValueError):
             return False
 
+    def may_hold(self, directory: str, name: str) -> bool:
+        """Tell whether a directory has such an entry; True also when that cannot be told.
+
+        One look at the directory answers for all names as long as nothing is made or removed in it. So asking for what
+        is not there costs a thousand containers no thousand walks along paths.
+        """
+        try:
+            status = os.stat(self._inside(directory) if self.root else directory)
+        except OSError as error:
+            return error.errno not in _ABSENT
+        except ValueError:
+            return False
+        signature = (status.st_ino, status.st_mtime_ns, status.st_size)
+        kept = self._kept.get((directory, frozenset))
+        if kept is None or kept.signature != signature:
+            listed = self._listed(directory)
+            known = frozenset(listed) if not isinstance(listed, Unreadable) and len(listed) < MOST_NAMES else None
+            settled = time.time_ns() - status.st_mtime_ns > _SETTLED_NSEC
+            kept = _Kept(self._clock(), signature if settled else None, known)
+            self._put((directory, frozenset), kept)
+        return kept.value is None or name in kept.value
+
     def _listed(self, directory: str) -> tuple[str, ...] | Unreadable:
         try:
             with os.scandir(self._inside(directory)) as entries:
@@ -125,11 +151,15 @@ class Files:
     def _keep(self, key: tuple[str, object], renew: Callable[[_Kept | None], _Kept]) -> _Kept:
         kept = self._kept.get(key)
         if kept is None or self._clock() - kept.checked_at >= RECHECK_SECONDS:
-            kept = self._kept[key] = renew(kept)
+            kept = renew(kept)
+        self._put(key, kept)
+        return kept
+
+    def _put(self, key: tuple[str, object], kept: _Kept) -> None:
+        self._kept[key] = kept
         self._kept.move_to_end(key)
         while len(self._kept) > MOST_KEPT:
             self._kept.popitem(last=False)
-        return kept
 
     def _reparsed(self, path: str, parse: Callable[[bytes, str], T], owner: User | None, before: _Kept | None) -> _Kept:
         # The time and inode are taken before the reading: a change in between is seen at the next check.

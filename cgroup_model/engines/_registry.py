@@ -29,16 +29,14 @@ class Engine:
     patterns: tuple[Pattern, ...]
     look_up: LookUp | None
     claim: Claim | None
+    speaks_of: frozenset[str]  # engines that some of the rows are about: a module may hold rows of several
 
     @classmethod
     def of(cls, module: ModuleType) -> Engine:
         """Take the parts that a module has."""
         name = module.__name__.rpartition(".")[2]
-        return cls(name, module.PATTERNS, getattr(module, "look_up", None), getattr(module, "claim", None))
-
-    def speaks_of(self, engine: str) -> bool:
-        """Tell whether some of the rows are about ``engine`` (a module may hold rows of several)."""
-        return any(row.engine == engine for row in self.patterns)
+        look_up, claim = getattr(module, "look_up", None), getattr(module, "claim", None)
+        return cls(name, module.PATTERNS, look_up, claim, frozenset(row.engine for row in module.PATTERNS))
 
 
 def _discover() -> tuple[Engine, ...]:

@@ -176,10 +176,10 @@ class Resolver:
         return details, problem if details.name is None else None
 
     def _in_order(self, found: Match) -> Iterator[Engine]:
-        own = [engine for engine in self._engines if engine.speaks_of(found.engine)]
+        own = [engine for engine in self._engines if found.engine in engine.speaks_of]
         yield from own
         if found.kind is Kind.CONTAINER and is_machine_made(found.id):
-            yield from (engine for engine in self._engines if engine not in own)
+            yield from (engine for engine in self._engines if engine.look_up and found.engine not in engine.speaks_of)
 
 
 def _identity(found: Match, details: Details, problem: str | None) -> Identity:

@@ -33,7 +33,7 @@ def look_up(files: Files, match: Match, user: User | None) -> Details | None:
     if user is not None:
         return None  # rootless containerd keeps its tasks in a mount namespace of its own
     for tasks in _task_directories(files):
-        config = files.json(f"{tasks}/{match.id}/config.json")
+        config = files.json(f"{tasks}/{match.id}/config.json") if files.may_hold(tasks, match.id) else None
         if config is not None:
             return _details(string_labels(member(config, "annotations")))
     return None

@@ -30,7 +30,7 @@ def look_up(files: Files, match: Match, user: User | None) -> Details | None:
         return None  # CRI-O is root's
     for root in _RUN_ROOTS:
         for directory in files.names(root):
-            if directory.endswith("-containers"):
+            if directory.endswith("-containers") and files.may_hold(f"{root}/{directory}", match.id):
                 config = files.json(f"{root}/{directory}/{match.id}/userdata/config.json")
                 annotations = member(config, "annotations")
                 if isinstance(annotations, Mapping) and f"{_OWN}ContainerType" in annotations:

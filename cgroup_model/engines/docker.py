@@ -23,7 +23,10 @@ PATTERNS = (
 
 def look_up(files: Files, match: Match, user: User | None) -> Details | None:
     """Read a container's name, image and labels. Raises `Unreadable`."""
-    config = files.json(f"{_data_root(files, user)}/containers/{match.id}/config.v2.json", user)
+    containers = f"{_data_root(files, user)}/containers"
+    if not files.may_hold(containers, match.id):
+        return None
+    config = files.json(f"{containers}/{match.id}/config.v2.json", user)
     if config is None:
         return None
     labels = string_labels(member(config, "Config", "Labels"))

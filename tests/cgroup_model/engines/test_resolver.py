@@ -123,6 +123,26 @@ def test_retries_never_stop(machine: Machine) -> None:
     assert machine.who(DOCKER).name == "web"
 
 
+def test_many_unknown_containers_cost_one_listing(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an old directory one listing answers for all names; what is made in it afterwards is found all the same."""
+    machine.docker(B)
+    containers = machine.root / "var/lib/docker/containers"
+    os.utime(containers, (1, 1))  # nothing was made or removed in it for long
+    listed: list[str] = []
+    scandir = os.scandir
+
+    def counting(path: str) -> Any:  # noqa: ANN401 - as os.scandir
+        listed.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", counting)
+    for number in range(100):
+        assert machine.who(f"/docker/{number:064x}", number).name is None
+    assert listed.count(str(containers)) == 1
+    machine.docker()
+    assert machine.who(DOCKER).name == "web"
+
+
 def test_a_shared_list_is_read_again_when_it_was_replaced(machine: Machine) -> None:
     """containers.json is looked at again after 2 seconds, not before."""
     machine.podman("first")
