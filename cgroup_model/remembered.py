@@ -1,4 +1,4 @@
-"""What need not be worked out again: settings that nobody wrote to, and records of files with the same bytes.
+"""What need not be read again: settings that nobody wrote to.
 
 A setting (a limit, a weight) changes only when somebody writes to its file, and the kernel tells whoever watches the
 directory of every write (vfs_write, fsnotify_modify); all mounts of a hierarchy share one superblock, so also of those
@@ -21,13 +21,12 @@ log = logging.getLogger(__name__)
 
 
 class Remembered:
-    """Values by directory. Not for use by several threads at once. Without inotify only records are remembered."""
+    """Settings by directory. Not for use by several threads at once. Without inotify nothing is remembered."""
 
     def __init__(self) -> None:
         self._inotify = _open_inotify()
         self._settings: dict[str, dict[Hashable, Any]] = {}
         self._inherited: dict[str, dict[Hashable, Any]] = {}
-        self._records: dict[str, dict[Hashable, tuple[object, Any]]] = {}
         self._directories: dict[int, str] = {}  # inotify's number -> directory
         self._numbers: dict[str, int] = {}
 
@@ -61,18 +60,6 @@ class Remembered:
         else:
             self._settings[directory][key] = value
 
-    def record(self, directory: str, key: Hashable, raw: object) -> Any:  # noqa: ANN401
-        """Give the record that was made of the same bytes, else `UNKNOWN`."""
-        known = self._records.get(directory)
-        if known is None:
-            return UNKNOWN
-        pair = known.get(key)
-        return pair[1] if pair is not None and pair[0] == raw else UNKNOWN
-
-    def put_record(self, directory: str, key: Hashable, raw: object, value: object) -> None:
-        """Remember what was made of these bytes."""
-        self._records.setdefault(directory, {})[key] = (raw, value)
-
     def refresh(self) -> None:
         """Forget the settings of directories in which somebody wrote, and what is inherited from these below."""
         if self._inotify is None:
@@ -101,7 +88,6 @@ class Remembered:
         """Forget a directory and its watch: it is gone, or somebody else's now."""
         self._settings.pop(directory, None)
         self._inherited.pop(directory, None)
-        self._records.pop(directory, None)
         number = self._numbers.pop(directory, None)
         if number is not None and self._inotify is not None:
             self._directories.pop(number, None)
@@ -111,7 +97,6 @@ class Remembered:
         """Forget everything and stop watching."""
         self._settings.clear()
         self._inherited.clear()
-        self._records.clear()
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None

@@ -1,49 +1,29 @@
-"""The only opener of control files: descriptors are kept and read again with pread.
-
-A read of a kept descriptor costs one system call, an open costs three and a path walk. What is kept is
-bounded by RLIMIT_NOFILE and by memory: an open kernfs file that was read once holds a page of kernel
-memory. Directories are dropped whole, the one that was read longest ago first.
-"""
+"""Reads and writes control files."""
 
 from __future__ import annotations
 
 import errno
+import math
 import os
-import resource
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from cgroup_model.remembered import UNKNOWN, Remembered
+from cgroup_model.source.absent import Absent
+from cgroup_model.source.answers import CgroupGone, Missing
+from cgroup_model.source.descriptors import Descriptors, default_budget
+from cgroup_model.source.records import Parse, Record
 
-READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-WRITE_FLAGS = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-RESERVED_DESCRIPTORS = 512  # left to the rest of the process: sockets, mounts, logs
-MOST_DESCRIPTORS = 8192  # 32 MiB of kernel memory with 4 KiB pages
-FIRST_READ = 8192  # bytes; memory.stat has 1.5 to 3 KiB
-NEXT_READ = 1 << 16
-LONGEST_RECORD = 64  # bytes; of files the kernel writes in records (lists of pids: 11)
+READ_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+WRITE_FLAGS: Final = os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+FIRST_READ: Final = 8192  # bytes; memory.stat has 1.5 to 3 KiB
+NEXT_READ: Final = 1 << 16
+LONGEST_RECORD: Final = 64  # bytes; of files the kernel writes in records (lists of pids: 11)
 
 Value = TypeVar("Value")
-
-
-class Missing(Exception):
-    """The cgroup is there, but this kernel or controller gives it no such file."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name)
-        self.name = name
-
-
-class CgroupGone(Exception):
-    """The cgroup was removed."""
-
-    def __init__(self, directory: str) -> None:
-        super().__init__(directory)
-        self.directory = directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,26 +35,12 @@ class SourceStats:
     budget: int
 
 
-def default_budget() -> int:
-    """Raise the soft RLIMIT_NOFILE to the hard one and take what it allows, less a reserve."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-            soft = hard
-        except (ValueError, OSError):  # not allowed, e.g. by seccomp: live with the soft limit
-            pass
-    if soft == resource.RLIM_INFINITY:
-        return MOST_DESCRIPTORS
-    return max(0, min(MOST_DESCRIPTORS, soft - RESERVED_DESCRIPTORS))
-
-
 class Source:
     """Reads and writes control files; safe to share between threads.
 
     ``budget`` is the number of descriptors to keep (0: every read opens and closes). A file that was not there
     is not looked for again in the same directory for ``absent_seconds``, since records have many optional ones; nor is
-    the directory listed again.
+    the directory listed again. ``settled_seconds``: see `Descriptors`. With ``remember``, see `record` and `settings`.
     """
 
     def __init__(
@@ -86,17 +52,13 @@ class Source:
         remember: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._budget = default_budget() if budget is None else budget
-        self._absent_seconds = absent_seconds
-        self._settled_seconds = settled_seconds
         self._clock = clock
-        self._used: dict[str, float] = {}  # directory -> when it was read last; only with settled_seconds
-        self._kept: OrderedDict[str, dict[str, int]] = OrderedDict()
-        self._absent: dict[str, dict[str, float]] = {}
-        self._listed: dict[str, tuple[float, tuple[str, ...]]] = {}
-        self._touched = ""  # the directory that was read last
+        self._absent = Absent(absent_seconds, clock)
+        self._records: dict[str, dict[Parse, Record]] = {}
         self._remembered = Remembered() if remember else None
-        self._count = 0
+        self._kept = Descriptors(
+            default_budget() if budget is None else budget, settled_seconds, clock, self._forget_read
+        )
         self.opened = 0
         """How many descriptors were opened so far: while it stays the same, all that is read was open before."""
         self._lock = threading.Lock()
@@ -109,17 +71,10 @@ class Source:
         Raises `Missing` when only the file is not there, `CgroupGone` when the directory is not, and OSError.
         """
         with self._lock:
-            try:
-                descriptor = self._kept[directory][name]
-            except KeyError:
+            descriptor = self._kept.of(directory).get(name)
+            if descriptor is None:
                 return self._read_new(directory, name)
-            if directory != self._touched:
-                self._touch(directory)
-            try:
-                data = os.pread(descriptor, FIRST_READ, 0)
-                return data if len(data) < self._whole else _read_rest(descriptor, data)
-            except OSError as error:
-                raise self._gone(directory, error) from error
+            return self._read_kept(directory, descriptor)
 
     def read_all(self, directory: str, names: Sequence[str], *, keep: bool = True) -> tuple[bytes | None, ...]:
         """Read several files of one directory as they are now; None for each that is not there.
@@ -128,20 +83,14 @@ class Source:
         """
         found: list[bytes | None] = []
         with self._lock:
-            kept = self._kept.get(directory)
-            if kept is not None and directory != self._touched:
-                self._touch(directory)
+            kept = self._kept.of(directory)
             for name in names:
-                descriptor = kept.get(name) if kept is not None else None
+                descriptor = kept.get(name)
                 if descriptor is None:
                     found.append(self._read_if_there(directory, name, keep=keep))
-                    kept = self._kept.get(directory)
-                    continue
-                try:
-                    data = os.pread(descriptor, FIRST_READ, 0)
-                    found.append(data if len(data) < self._whole else _read_rest(descriptor, data))
-                except OSError as error:
-                    raise self._gone(directory, error) from error
+                    kept = self._kept.of(directory)
+                else:
+                    found.append(self._read_kept(directory, descriptor))
         return tuple(found)
 
     def record(self, directory: str, names: tuple[str, ...], parse: Callable[..., Value], *more: object) -> Value:
@@ -150,13 +99,19 @@ class Source:
         The same contents may give the very same record as before, so it must be a frozen one. Errors as `read_all`
         and ``parse``.
         """
-        raw = (*self.read_all(directory, names), *more)
         if self._remembered is None:
-            return parse(*raw)
-        value: Value = self._remembered.record(directory, parse, raw)
-        if value is UNKNOWN:
-            value = parse(*raw)
-            self._remembered.put_record(directory, parse, raw, value)
+            return parse(*self.read_all(directory, names), *more)
+        with self._lock:
+            known = self._records[directory].get(parse) if directory in self._records else None
+            raw = self._read_again(directory, known) if known is not None and known.names == names else None
+        if raw is None:
+            raw = list(self.read_all(directory, names))
+        if known is not None and known.raw == raw and known.more == more:
+            value: Value = known.value
+            return value
+        value = parse(*raw, *more)
+        with self._lock:
+            self._records.setdefault(directory, {})[parse] = self._recorded(directory, names, raw, more, value)
         return value
 
     def settings(
@@ -179,6 +134,7 @@ class Source:
 
     def refresh(self) -> None:
         """Take in what was written: what is read from now on is not older than this moment."""
+        self._kept.refresh()
         if self._remembered is not None:
             self._remembered.refresh()
 
@@ -218,39 +174,36 @@ class Source:
         Raises `CgroupGone`, and OSError.
         """
         with self._lock:
-            now = self._clock()
-            listed = self._listed.get(directory)
-            if listed is not None and now - listed[0] < self._absent_seconds:
-                return listed[1]
+            names = self._absent.names(directory)
+            if names is not None:
+                return names
             try:
                 names = tuple(os.listdir(directory))
             except OSError as error:
                 missing = isinstance(error, FileNotFoundError)
                 raise (self._not_found(directory, "") if missing else self._gone(directory, error)) from error
-            if len(self._listed) >= MOST_DESCRIPTORS:  # of cgroups that came and went
-                self._listed.clear()
-            self._listed[directory] = (now, names)
+            self._absent.note_names(directory, names)
             return names
 
     def forget(self, directory: str) -> None:
         """Drop what is kept of one directory."""
         with self._lock:
-            self._drop(directory)
+            self._kept.drop(directory)
 
     def close(self) -> None:
         """Drop everything; the source can still be used."""
         with self._lock:
             self._absent.clear()
-            self._listed.clear()
-            while self._kept:
-                self._drop(next(iter(self._kept)))
+            self._records.clear()
+            for directory in list(self._kept):
+                self._kept.drop(directory)
             if self._remembered is not None:
                 self._remembered.close()
 
     @property
     def stats(self) -> SourceStats:
         """What is held at this moment."""
-        return SourceStats(self._count, len(self._kept), self._budget)
+        return SourceStats(self._kept.count, len(self._kept), self._kept.budget)
 
     def __enter__(self) -> Self:
         return self
@@ -258,9 +211,15 @@ class Source:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _read_kept(self, directory: str, descriptor: int) -> bytes:
+        try:
+            data = os.pread(descriptor, FIRST_READ, 0)
+            return data if len(data) < self._whole else _read_rest(descriptor, data)
+        except OSError as error:
+            raise self._gone(directory, error) from error
+
     def _read_if_there(self, directory: str, name: str, *, keep: bool) -> bytes | None:
-        absent = self._absent.get(directory)
-        if absent is not None and name in absent and self._clock() - absent[name] < self._absent_seconds:
+        if self._absent.has(directory, name):
             return None
         try:
             return self._read_new(directory, name, may_keep=keep)
@@ -269,8 +228,7 @@ class Source:
 
     def _read_new(self, directory: str, name: str, *, may_keep: bool = True) -> bytes:
         """Read a file that is not kept, and keep it when the budget allows."""
-        absent = self._absent.get(directory)
-        if absent is not None and name in absent and self._clock() - absent[name] < self._absent_seconds:
+        if self._absent.has(directory, name):
             raise Missing(name)
         descriptor = self._open(directory, name)
         self.opened += 1
@@ -279,13 +237,46 @@ class Source:
             data = os.pread(descriptor, FIRST_READ, 0)
             if len(data) >= self._whole:
                 data = _read_rest(descriptor, data)
-            keep = may_keep and self._keep(directory, name, descriptor)
+            keep = may_keep and self._kept.keep(directory, name, descriptor)
         except OSError as error:
             raise self._gone(directory, error) from error
         finally:
             if not keep:
                 os.close(descriptor)
         return data
+
+    def _read_again(self, directory: str, known: Record) -> list[bytes | None] | None:
+        """Read the files of a record in one go; None when they must be read one by one."""
+        if known.descriptors is None or (known.good_until != math.inf and self._clock() >= known.good_until):
+            return None
+        if not known.names:
+            return []
+        self._kept.touch(directory)
+        pread = os.pread
+        try:
+            raw = [None if one is None else pread(one, FIRST_READ, 0) for one in known.descriptors]
+        except OSError as error:
+            raise self._gone(directory, error) from error
+        if raw != known.raw and any(data is not None and len(data) >= self._whole for data in raw):
+            return None
+        return raw
+
+    def _recorded(
+        self,
+        directory: str,
+        names: tuple[str, ...],
+        raw: list[bytes | None],
+        more: tuple[object, ...],
+        value: object,
+    ) -> Record:
+        """Note what was made of which bytes, and how to read them again in one go, if they can be."""
+        kept = self._kept.of(directory)
+        descriptors = tuple(map(kept.get, names))
+        missing = [name for name, data in zip(names, raw, strict=True) if data is None]
+        short = all(data is None or len(data) < self._whole for data in raw)
+        complete = short and len(missing) == descriptors.count(None)
+        until = min((self._absent.until(directory, name) for name in missing), default=math.inf)
+        return Record(names, raw, more, value, descriptors if complete else None, until)
 
     def _open(self, directory: str, name: str) -> int:
         path = _join(directory, name)
@@ -294,65 +285,31 @@ class Source:
         except FileNotFoundError as error:
             raise self._not_found(directory, name) from error
         except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE) or not self._kept:
+            if error.errno not in (errno.EMFILE, errno.ENFILE) or not len(self._kept):
                 raise self._gone(directory, error) from error
         # The process ran out of descriptors: give some back, keep fewer from now on.
-        self._budget = self._count // 2
-        self._shrink(self._budget)
+        self._kept.keep_fewer()
         return os.open(path, READ_FLAGS)
 
-    def _keep(self, directory: str, name: str, descriptor: int) -> bool:
-        if not self._budget or (self._count >= self._budget and self._is_settled()):
-            return False
-        self._shrink(self._budget - 1)
-        self._kept.setdefault(directory, {})[name] = descriptor
-        self._touch(directory)
-        self._count += 1
-        return True
-
-    def _touch(self, directory: str) -> None:
-        self._touched = directory
-        self._kept.move_to_end(directory)
-        if self._settled_seconds:
-            self._used[directory] = self._clock()
-
-    def _is_settled(self) -> bool:
-        """Tell whether even the directory that was read longest ago is still in use."""
-        if not self._settled_seconds:
-            return False
-        return self._clock() - self._used[next(iter(self._kept))] < self._settled_seconds
-
-    def _shrink(self, count: int) -> None:
-        while self._count > count:
-            self._drop(next(iter(self._kept)))
-
-    def _drop(self, directory: str) -> None:
-        self._absent.pop(directory, None)
-        self._listed.pop(directory, None)
-        self._used.pop(directory, None)
-        if self._touched == directory:
-            self._touched = ""
+    def _forget_read(self, directory: str) -> None:
+        """Forget what was read in a directory whose descriptors are closed."""
+        self._absent.forget(directory)
+        self._records.pop(directory, None)
         if self._remembered is not None:
             self._remembered.forget(directory)
-        descriptors = self._kept.pop(directory, {})
-        self._count -= len(descriptors)
-        for descriptor in descriptors.values():
-            os.close(descriptor)
 
     def _gone(self, directory: str, error: OSError) -> Exception:
         """Choose what to raise for ``error``: an open file of a removed cgroup answers ENODEV (kernfs_get_active)."""
         if error.errno not in (errno.ENODEV, errno.ENOTDIR):
             return error
-        self._drop(directory)
+        self._kept.drop(directory)
         return CgroupGone(directory)
 
     def _not_found(self, directory: str, name: str) -> Exception:
         if not os.path.isdir(directory):
-            self._drop(directory)
+            self._kept.drop(directory)
             return CgroupGone(directory)
-        if len(self._absent) > MOST_DESCRIPTORS:  # of cgroups that came and went
-            self._absent.clear()
-        self._absent.setdefault(directory, {})[name] = self._clock()
+        self._absent.note(directory, name)
         return Missing(name)
 
 

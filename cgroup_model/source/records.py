@@ -1,0 +1,25 @@
+"""What was made of which bytes: files that say the same as before are read, but not parsed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Parse = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The files of a record, what they said, and what was made of it.
+
+    ``descriptors`` are those of the files, None for one that is not there, where all are open or known to be missing
+    until ``good_until``; so that they can be read again in one go.
+    """
+
+    names: tuple[str, ...]
+    raw: Sequence[bytes | None]
+    more: tuple[object, ...]
+    value: Any
+    descriptors: tuple[int | None, ...] | None
+    good_until: float
