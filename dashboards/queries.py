@@ -22,7 +22,9 @@ _MATCHERS: Final[dict[Scope, str]] = {
     "container": _HOST + ',id="$id"',
     "pods": _HOST + ',namespace=~"$namespace",pod=~"$pod"',
 }
-_NAME: Final = re.compile(r"(?<![\w:\"$])((?:container|machine|cgroup_exporter|process)_[a-z0-9_]+)(?:\{([^}]*)\})?")
+_NAME: Final = re.compile(
+    r"(?<![\w:\"$])((?:container|machine|cgroup_exporter|procfs_fuse|process)_[a-z0-9_]+)(?:\{([^}]*)\})?"
+)
 
 
 class UnknownMetric(Exception):
@@ -45,8 +47,3 @@ def with_variables(text: str, scope: Scope) -> str:
 def _scope_of(name: str, scope: Scope) -> Scope:
     """Only series of containers have the labels of containers."""
     return scope if name.startswith("container_") else "bare"
-
-
-def metrics_in(text: str) -> set[str]:
-    """Give the names of the metrics that an expression reads."""
-    return {found[1] for found in _NAME.finditer(text)}

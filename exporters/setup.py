@@ -31,6 +31,7 @@ from exporters.readers.network import NetworkReader
 from exporters.readers.oom import OomReader
 from exporters.readers.oomd import OomdReader
 from exporters.readers.processes import ProcessReader
+from exporters.readers.procfs_fuse import ProcfsFuseReader, state_dir
 from exporters.readers.schedstat import SchedstatReader
 from exporters.readers.starts import StartReader
 from exporters.selection import Which, selector
@@ -164,6 +165,7 @@ class Exporter:
             filesystem=self.filesystem,
             starts=StartReader(self.history),
             oomd=OomdReader(self.tree),
+            procfs_fuse=ProcfsFuseReader(state_dir(self.settings.fs_root), self.proc),
             schedstat=SchedstatReader(members, self.proc),
             oom=OomReader(self.oom, selector(self.settings.cgroups)),
             engine_labels=self.settings.container_labels,

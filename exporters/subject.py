@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from exporters.readers.oom import OomReader
     from exporters.readers.oomd import OomdReader
     from exporters.readers.processes import ProcessReader
+    from exporters.readers.procfs_fuse import ProcfsFuseReader
     from exporters.readers.schedstat import SchedstatReader
     from exporters.readers.starts import StartReader
     from exporters.status import Status
@@ -43,6 +44,7 @@ class World:
     starts: StartReader | None = None
     oom: OomReader | None = None
     oomd: OomdReader | None = None
+    procfs_fuse: ProcfsFuseReader | None = None
     schedstat: SchedstatReader | None = None
     alerts: Board | None = None
     device_names: Mapping[tuple[int, int], str] = field(default_factory=dict)
@@ -58,6 +60,8 @@ class World:
             self.network.begin()
         if self.oom is not None:
             self.oom.begin()
+        if self.procfs_fuse is not None:
+            self.procfs_fuse.begin()
 
     def keep_only(self, alive: set[tuple[str, int]]) -> None:
         """Forget what is remembered of all cgroups but these (path, inode)."""

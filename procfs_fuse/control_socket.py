@@ -8,16 +8,17 @@ is dropped.
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 import socket
 import struct
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
 from cgscope.errors import Failure
+from cgscope.sockets import ask, bind_to, connect_to
+
+__all__ = ["Operation", "Server", "ask", "bind_to", "connect_to", "listen"]
 
 Operation = Callable[[Mapping[str, Any]], Any]
 """Takes the request, returns what goes into the answer (anything JSON can say); raises Failure to refuse."""
@@ -25,7 +26,6 @@ Operation = Callable[[Mapping[str, Any]], Any]
 _MOST_REQUEST_BYTES: Final = 4096
 _MOST_CLIENTS: Final = 32
 _ANSWER_BUFFER_BYTES: Final = 1 << 20
-_PAUSE_SECONDS: Final = 0.01
 _PEER: Final = struct.Struct("iII")  # struct ucred of include/linux/socket.h: pid, uid, gid
 
 
@@ -39,11 +39,11 @@ class Loop(Protocol):
         """Stop doing so."""
 
 
-def listen(path: str) -> socket.socket:
+def listen(path: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """Make a socket on which only root is heard; it stays usable for whoever inherits it."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    listener = socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK)
     # The file's mode is decided when it is made: nobody gets a moment with a more generous one.
     mask = os.umask(0o177)
     try:
@@ -129,63 +129,6 @@ class _Client:
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
         self.pending = b""
-
-
-def ask(path: str, do: str, timeout_seconds: float = 5.0, **arguments: object) -> Any:  # noqa: ANN401 - JSON
-    """Send one request to the server at ``path`` and return its answer. Raises Failure when it refuses or is silent."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout_seconds)
-        try:
-            _connect_patiently(connection, path, timeout_seconds)
-            connection.sendall(json.dumps({"do": do, **arguments}).encode() + b"\n")
-            with connection.makefile("rb") as answers:
-                answer = json.loads(answers.readline())
-        except TimeoutError as error:
-            raise Failure(f"the server behind {path} does not answer", "see its log") from error
-        except ConnectionRefusedError as error:
-            raise Failure(f"nobody serves {path} any more", "clean up with: procfs-fuse umount") from error
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it broke off its answer"
-            raise Failure(f"cannot ask the server behind {path}: {reason}") from error
-    if "error" in answer:
-        raise Failure(answer["error"])
-    return answer["ok"]
-
-
-def _connect_patiently(connection: socket.socket, path: str, timeout_seconds: float) -> None:
-    """Connect; try again while too many others wait to be accepted, which a busy or stopped server lets happen."""
-    deadline = time.monotonic() + timeout_seconds
-    while True:
-        try:
-            return connect_to(connection, path)
-        except BlockingIOError:  # a Unix socket with a time-out does not wait for this (connect(2), EAGAIN)
-            if time.monotonic() > deadline:
-                raise TimeoutError from None
-            time.sleep(_PAUSE_SECONDS)
-
-
-def bind_to(listener: socket.socket, path: str) -> None:
-    """Bind to a path of any length; the kernel takes only 107 bytes (unix(7))."""
-    _by_short_name(listener.bind, path)
-
-
-def connect_to(connection: socket.socket, path: str) -> None:
-    """Connect to a path of any length."""
-    _by_short_name(connection.connect, path)
-
-
-def _by_short_name(call: Callable[[str], None], path: str) -> None:
-    # The kernel's limit is on the string, so the directory goes in as a descriptor.
-    directory, name = os.path.split(path)
-    descriptor = os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        call(f"/proc/self/fd/{descriptor}/{name}")
-    except OSError as error:
-        if error.errno is None:  # Python's own "AF_UNIX path too long"
-            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path) from error
-        raise
-    finally:
-        os.close(descriptor)
 
 
 def _uid_of(connection: socket.socket) -> int:

@@ -252,6 +252,7 @@ class _Keeper:
             "retiring": any(one.retiring for one in self._crew.workers),
             "served": self._crew.serving is not None and self._crew.serving.serving,
             "restarts": self._crew.restarts,
+            "hung": self._crew.hung,
             "repaired": self._repairs.found,
             "uptime_seconds": round(time.time() - self._instance.started_at, 3),
             "transport": self._instance.transport,

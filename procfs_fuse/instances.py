@@ -19,16 +19,16 @@ import json
 import os
 import stat
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Final
 
 from cgroup_model.keys import escape_path
 from cgscope.errors import Failure, UsageError
+from cgscope.state import CONTROL, DEFAULT_STATE_DIR, RECORD, SERVICE, STATE_DIR_VARIABLE, automatic, elsewhere, folders
 
-DEFAULT_STATE_DIR: Final = "/run/procfs-fuse"
+__all__ = ["DEFAULT_STATE_DIR", "STATE_DIR_VARIABLE", "Claim", "Instance", "Registry"]
+
 DEFAULT_MOUNTPOINT: Final = "/var/lib/procfs-fuse"
-STATE_DIR_VARIABLE: Final = "CGSCOPE_STATE_DIR"
 
 FILE_SYSTEM: Final = "fuse.procfs-fuse"
 """What ``/proc/self/mountinfo`` calls our mounts: `transport.mounting` without its imports."""
@@ -36,7 +36,6 @@ USERS_LOCK: Final = "users"
 """File in the automatic instance's directory on which every launcher that uses it holds a shared flock(2)."""
 
 _MOST_LINKS: Final = 40  # as many as the kernel follows
-_RECORD: Final = "instance.json"
 _LOCK: Final = "lock"
 _LEFTOVERS: Final = ("lives", "log", "log.old", "attach.lock")
 _LOCK_PATIENCE_SECONDS: Final = 1.0  # whoever looks whether we are alive holds our lock for a moment
@@ -56,12 +55,12 @@ class Instance:
     @property
     def control(self) -> str:
         """Path of the control socket."""
-        return os.path.join(self.directory, "control.sock")
+        return os.path.join(self.directory, CONTROL)
 
     @property
     def service(self) -> str:
         """Path of the socket on which the process that serves answers, as long as there is one."""
-        return os.path.join(self.directory, "service.sock")
+        return os.path.join(self.directory, SERVICE)
 
     @property
     def containers(self) -> str:
@@ -133,12 +132,12 @@ class Registry:
             return self.base
         if mountpoint == self.automatic_mountpoint:
             return self.automatic_directory
-        return os.path.join(self.base, "instances", escape_path(mountpoint))
+        return os.path.join(elsewhere(self.base), escape_path(mountpoint))
 
     @property
     def automatic_directory(self) -> str:
         """State of the instance that ``run`` starts when none is mounted."""
-        return os.path.join(self.base, "auto")
+        return automatic(self.base)
 
     @property
     def automatic_mountpoint(self) -> str:
@@ -147,7 +146,7 @@ class Registry:
 
     def recorded(self) -> list[Instance]:
         """Every instance with a record, dead ones included, the default one first."""
-        return [found for directory in self._directories() if (found := _read_record(directory))]
+        return [found for directory in folders(self.base) if (found := _read_record(directory))]
 
     def alive(self) -> list[Instance]:
         """The instances that are being served now."""
@@ -177,14 +176,6 @@ class Registry:
         if len(mounted) > 1:
             raise UsageError("several instances are mounted", f"name one of them; {known(mounted)}")
         return next(iter(mounted or alive), None)
-
-    def _directories(self) -> Iterator[str]:
-        yield self.base
-        yield self.automatic_directory
-        others = os.path.join(self.base, "instances")
-        with contextlib.suppress(FileNotFoundError):
-            for name in sorted(os.listdir(others)):
-                yield os.path.join(others, name)
 
 
 def known(instances: list[Instance]) -> str:
@@ -243,7 +234,7 @@ class Claim:
 
     def publish(self, instance: Instance) -> None:
         """Write the record: from now on other commands find this instance."""
-        path = os.path.join(self.directory, _RECORD)
+        path = os.path.join(self.directory, RECORD)
         with open(f"{path}.new", "w", encoding="utf-8") as file:
             json.dump(asdict(instance), file)
         os.replace(f"{path}.new", path)
@@ -258,7 +249,7 @@ class Claim:
 
 def forget(directory: str) -> None:
     """Remove what an instance left in its state directory, but for the lock: others may wait for it."""
-    for name in (_RECORD, "control.sock", "service.sock"):
+    for name in (RECORD, CONTROL, SERVICE):
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(directory, name))
 
@@ -289,7 +280,7 @@ def _try_lock(descriptor: int) -> bool:
 def _read_record(directory: str) -> Instance | None:
     """The record in a state directory; None without one, or when it is not ours to understand."""
     try:
-        with open(os.path.join(directory, _RECORD), encoding="utf-8") as file:
+        with open(os.path.join(directory, RECORD), encoding="utf-8") as file:
             record = json.load(file)
         return Instance(**{**record, "directory": directory})
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):

@@ -186,6 +186,7 @@ class Service:
             "policy": asdict(self.collector.policy),
             "open_files": self._open.open_handles,
             "requests": {name: sum(connection.requests) for name, connection in self.connections.items()},
+            "operations": {name: connection.operations for name, connection in self.connections.items()},
             "resends": any(one.negotiated and one.negotiated.has_resend for one in self.connections.values()),
             "errors": dict(self.loop.problems.counts),
             "fallbacks": [

@@ -1,4 +1,4 @@
-"""`make stack`: exporter, Prometheus and Alertmanager on loopback, over containers that do something, until Ctrl-C.
+"""`make stack`: exporter, Prometheus, Alertmanager on loopback and a virtual /proc, over busy containers, until Ctrl-C.
 
 Programs come from Debian's packages, unpacked into a cache (`scripts.debian_tools`); configurations are those of
 ``deploy/prometheus/``, with addresses of this machine. Data is in a temporary folder, and nothing is left behind.
@@ -25,6 +25,7 @@ from typing import Any, Final
 
 import yaml
 
+from exporters.readers.procfs_fuse import state_dir
 from scripts.debian_tools import DebianTools, FetchError, Tool, Unavailable
 from scripts.load import busy
 
@@ -80,10 +81,11 @@ class Stack:
 
     @contextmanager
     def running(self, machine: Path) -> Iterator[None]:
-        """Run all three until the end; ``machine`` has the containers' names. Raises StackError, FetchError."""
+        """Run all of it until the end; ``machine`` has the containers' names. Raises StackError, FetchError."""
         prometheus, alertmanager = self._tools.tool("prometheus"), self._tools.tool("prometheus-alertmanager")
         ports = self.ports
         with ExitStack() as stack:
+            stack.enter_context(self._virtual_proc(machine))
             for name, command, environment, port, path in (
                 ("alertmanager", self._alertmanager(alertmanager), alertmanager.env, ports.alertmanager, "/-/ready"),
                 ("exporter", self._exporter(machine), dict(os.environ), ports.exporter, "/-/ready"),
@@ -99,6 +101,25 @@ class Stack:
         path = self._written("exporter.yml", config)
         command = [sys.executable, "-m", "exporters", "--listen", f"127.0.0.1:{self.ports.exporter}", "--config", path]
         return [*command, "--path.rootfs", str(machine), "--oom-state", str(self._folder / "oom.json")]
+
+    @contextmanager
+    def _virtual_proc(self, machine: Path) -> Iterator[None]:
+        """Mount a virtual /proc whose state is where the exporter looks for that machine's. Raises StackError."""
+        place = self._folder / "virtual"
+        place.mkdir()
+        words = [sys.executable, "-m", "procfs_fuse"]
+        options = ["--state-dir", state_dir(str(machine))]
+        os.makedirs(os.path.dirname(options[1]))
+        self._do([*words, "mount", "--no-config", *options, str(place)])
+        try:
+            yield
+        finally:
+            self._do([*words, "umount", *options, str(place)])
+
+    def _do(self, command: Sequence[str]) -> None:
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if found.returncode:
+            raise StackError(f"{' '.join(command[2:4])}: {found.stderr.strip()}")
 
     def _prometheus(self, tool: Tool) -> list[str]:
         rules = self._folder / "rules"

@@ -8,12 +8,11 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
+from cgscope.state import ATTACHED
 from procfs_fuse.attach.containers import Container
 from procfs_fuse.attach.outcome import Outcome
-
-FILE: Final = "attached.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class Report:
     """The entries, and their file."""
 
     def __init__(self, directory: str, *, live: bool) -> None:
-        self._path = os.path.join(directory, FILE)
+        self._path = os.path.join(directory, ATTACHED)
         self._entries: dict[str, Entry] = {}
         self._live = live
         self._attached = self._failed = 0
@@ -84,7 +83,7 @@ def read(directory: str) -> Mapping[str, Any] | None:
     "problem", "at"}]}``.
     """
     try:
-        with open(os.path.join(directory, FILE), encoding="utf-8", errors="surrogateescape") as file:
+        with open(os.path.join(directory, ATTACHED), encoding="utf-8", errors="surrogateescape") as file:
             document = json.load(file)
     except (OSError, ValueError):
         return None

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from cgscope.errors import FAILED, Failure, printable
 from cgscope.quantities import format_duration
+from cgscope.state import AGENT
 from cgscope.terminal import columns, paint, wants_colour
 from procfs_fuse.cli._common import add_mount, add_state_dir, need_root
 from procfs_fuse.control_socket import ask
@@ -76,7 +77,7 @@ def report(instance: Instance) -> dict[str, Any]:
 
 def agent_status(registry: Registry) -> dict[str, Any] | None:
     """What the agent for system calls tells; None where there is none."""
-    path = os.path.join(registry.base, "seccomp.sock")
+    path = os.path.join(registry.base, AGENT)
     try:
         status: dict[str, Any] = ask(path, "status")
     except Failure:

@@ -62,6 +62,8 @@ class Crew:
         self.workers: list[Member] = []
         self.restarts = 0
         """How often somebody else had to go on serving."""
+        self.hung = 0
+        """How many workers were killed because they hung."""
         self.passthrough = False
         self.over = False
         """Whether a worker saw the end of both mounts."""
@@ -115,6 +117,7 @@ class Crew:
         """End a worker now; somebody else takes over when it is reaped."""
         one.killed_at = self._clock()
         one.deaths = _HANGING if hung else 1
+        self.hung += hung
         if one.slot is not None and self.idle_since is None:
             self.idle_since = self._clock()
         if one.pid:

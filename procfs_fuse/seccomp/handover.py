@@ -15,14 +15,21 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
+from cgscope.state import AGENT
 from procfs_fuse import background
 from procfs_fuse.control_socket import connect_to, listen
 from procfs_fuse.seccomp.reception import message
 
-SOCKET_NAME: Final = "seccomp.sock"
+SOCKET_NAME: Final = AGENT
 """Of an agent's socket, in the state directory."""
 
 _CONNECT_SECONDS: Final = 10.0
+
+
+def lxc_path(path: str) -> str:
+    """Where the agent behind ``path`` listens for monitors of LXC: seccomp-lxc.sock beside seccomp.sock."""
+    root, extension = os.path.splitext(path)
+    return f"{root}-lxc{extension}"
 
 
 @contextlib.contextmanager

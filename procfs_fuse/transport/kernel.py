@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import select
+from collections import Counter
 from typing import Final
 
 from procfs_fuse.transport import FileSystem
@@ -29,6 +30,7 @@ _CLEARED: Final = bytes(4)
 _MAX_ERRNO: Final = 511  # fuse_dev_do_write() refuses an answer with a larger one
 _GONE: Final = frozenset({errno.ENODEV, errno.ECONNABORTED})
 _READ_AGAIN: Final = frozenset({errno.EINTR, errno.ENOENT, errno.EIO})  # the kernel ended that request itself
+_KNOWN: Final = frozenset(Opcode)
 _OPCODES: Final = 64  # opcodes from here on (CUSE, Android) are counted together
 
 _logger = logging.getLogger(__name__)
@@ -77,6 +79,14 @@ class Connection:
     def negotiated(self) -> Negotiated | None:
         """The outcome of INIT, None before."""
         return self._operations.negotiated
+
+    @property
+    def operations(self) -> dict[str, int]:
+        """How many requests of each kind have been read, by the kernel's name in small letters; no zeros."""
+        found: Counter[str] = Counter()
+        for opcode, count in enumerate(self.requests):
+            found[Opcode(opcode).name.lower() if opcode in _KNOWN else "other"] += count
+        return dict(+found)
 
     def serve(self) -> bool:
         """Read and answer one request if there is one; False when there is none. Never waits.

@@ -82,7 +82,7 @@ def test_every_name_is_declared_once() -> None:
 def test_names_follow_the_conventions(entry: Entry) -> None:
     """Valid names; counters and only they end in _total; the text is a sentence; no label of the container's again."""
     metric = entry.metric
-    assert re.fullmatch(r"(container|machine|cgroup_exporter|process)_[a-z0-9_]+", metric.name)
+    assert re.fullmatch(r"(container|machine|cgroup_exporter|procfs_fuse|process)_[a-z0-9_]+", metric.name)
     if metric.name not in CADVISOR_ONLY_NAMES:
         assert metric.name.endswith("_total") == (metric.type == "counter")
         assert metric.type != "untyped"

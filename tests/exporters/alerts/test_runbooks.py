@@ -34,7 +34,7 @@ def test_a_runbook_is_complete(alert: str) -> None:
     assert all(len(part.strip()) > 30 for part in (head, *sections))
     assert "`ctop " in sections[1]
     assert "`procfs-fuse " in sections[1]
-    named = set(re.findall(r"\b(?:Container|Machine|Exporter|KeyProcess)[A-Z][A-Za-z]+", text))
+    named = set(re.findall(r"\b(?:Container|Machine|Exporter|KeyProcess|VirtualProc)[A-Z][A-Za-z]+", text))
     assert named <= set(shipped_rules())
 
 

@@ -22,6 +22,8 @@ from procfs_fuse.transport.wire import (
     ATTR_OUT,
     DIRENT,
     ENTRY_OUT,
+    GETATTR_FH,
+    GETATTR_IN,
     IN_HEADER,
     INIT_IN,
     INIT_IN_FLAGS2,
@@ -33,6 +35,7 @@ from procfs_fuse.transport.wire import (
     POLL_OUT,
     POLL_SCHEDULE_NOTIFY,
     READ_IN,
+    READ_LOCKOWNER,
     RELEASE_IN,
     STATFS_OUT,
     WRITE_IN,
@@ -70,10 +73,12 @@ class Tree:
             raise OSError(errno.ENOENT, "no such name")
         return FILE
 
-    def getattr(self, node: int, pid: int) -> Attr:
-        """Know every node."""
+    def getattr(self, node: int, pid: int, fh: int | None = None) -> Attr:
+        """Know every node; the size is the number of the open file, if it is asked through one."""
         self._check()
         assert pid == 77
+        if fh is not None:
+            return replace(FILE, ino=node, size=fh)
         return replace(FILE, ino=node)
 
     def readlink(self, node: int) -> bytes:
@@ -170,7 +175,7 @@ def test_lookup(kernel: Kernel) -> None:
     """LOOKUP passes the name without its NUL and answers attributes with both validities split in s and ns."""
     assert ENTRY_OUT.unpack(kernel.succeed(Opcode.LOOKUP, b"file\0")) == (
         10, 0, 2, 0, 3, 10_000_000,
-        10, 4, 0, 5, 5, 5, 6, 6, 6, stat.S_IFREG | 0o444, 1, 7, 8, 0, 65536, 0,
+        10, 4, 1, 5, 5, 5, 6, 6, 6, stat.S_IFREG | 0o444, 1, 7, 8, 0, 65536, 0,
     )  # fmt: skip
     assert kernel.ask(Opcode.LOOKUP, b"other\0") == (errno.ENOENT, b"")
 
@@ -179,8 +184,15 @@ def test_getattr(kernel: Kernel) -> None:
     """GETATTR answers attributes of the node asked for."""
     assert ATTR_OUT.unpack(kernel.succeed(Opcode.GETATTR, bytes(16), node=99)) == (
         0, 10_000_000,
-        99, 4, 0, 5, 5, 5, 6, 6, 6, stat.S_IFREG | 0o444, 1, 7, 8, 0, 65536, 0,
+        99, 4, 1, 5, 5, 5, 6, 6, 6, stat.S_IFREG | 0o444, 1, 7, 8, 0, 65536, 0,
     )  # fmt: skip
+
+
+def test_getattr_of_an_open_file(kernel: Kernel) -> None:
+    """GETATTR passes the handle if there is one, 0 included; as many blocks as the size needs, so no holes."""
+    for flags, fh, size, blocks in ((GETATTR_FH, 513, 513, 2), (GETATTR_FH, 0, 0, 0), (0, 513, 4, 1)):
+        fields = ATTR_OUT.unpack(kernel.succeed(Opcode.GETATTR, GETATTR_IN.pack(flags, fh), node=99))
+        assert fields[3:5] == (size, blocks)
 
 
 def test_readlink(kernel: Kernel) -> None:
@@ -193,7 +205,7 @@ def test_open_read_release(kernel: Kernel, tree: Tree) -> None:
     fh, flags = OPEN_OUT.unpack(kernel.succeed(Opcode.OPEN, OPEN_IN.pack(os.O_RDWR), node=9))
     assert flags == OpenFlag.DIRECT_IO
     assert tree.opened == [(9, os.O_RDWR, 77)]
-    data = kernel.succeed(Opcode.READ, READ_IN.pack(fh, 1 << 40, 64), node=9)
+    data = kernel.succeed(Opcode.READ, READ_IN.pack(fh, 1 << 40, 64, READ_LOCKOWNER), node=9)
     assert len(data) == 64
     assert data.startswith(b"9 %d %d 64 77 " % (fh, 1 << 40))
     assert kernel.succeed(Opcode.RELEASE, RELEASE_IN.pack(fh), node=9) == b""
@@ -202,7 +214,16 @@ def test_open_read_release(kernel: Kernel, tree: Tree) -> None:
 
 def test_read_is_bounded_by_the_buffer(kernel: Kernel) -> None:
     """A READ beyond max_read cannot overrun the buffer."""
-    assert len(kernel.succeed(Opcode.READ, READ_IN.pack(1, 0, 1 << 31 - 12))) == 128 * 1024
+    assert len(kernel.succeed(Opcode.READ, READ_IN.pack(1, 0, 1 << 31 - 12, READ_LOCKOWNER))) == 128 * 1024
+
+
+def test_the_page_cache_gets_nothing(kernel: Kernel) -> None:
+    """A READ that no process waits for fills the page cache, which readers share: refused on the open connection."""
+    assert kernel.ask(Opcode.READ, READ_IN.pack(1, 0, 64, 0)) == (errno.EINVAL, b"")
+    assert not kernel.connection.problems.counts
+    cached = Kernel(Tree(cached=True))
+    assert len(cached.succeed(Opcode.READ, READ_IN.pack(0, 0, 64, 0))) == 64
+    cached.close()
 
 
 def test_init_open_connection(kernel: Kernel) -> None:
@@ -288,7 +309,8 @@ def test_no_answer(kernel: Kernel, opcode: Opcode) -> None:
 )
 def test_refused(kernel: Kernel, opcode: int, number: int) -> None:
     """Changes are refused; what the kernel can do alone and what is unknown gets ENOSYS."""
-    assert kernel.ask(opcode, bytes(64)) == (number, b"")
+    body = READ_IN.pack(0, 0, 1, READ_LOCKOWNER) if opcode is Opcode.READ else bytes(64)
+    assert kernel.ask(opcode, body) == (number, b"")
 
 
 def test_poll_is_ready_and_never_enosys(kernel: Kernel) -> None:
@@ -355,7 +377,8 @@ def test_statfs(kernel: Kernel) -> None:
 def test_errors(kernel: Kernel, tree: Tree, opcode: Opcode, error: Exception, number: int) -> None:
     """An OSError's number is passed on; ENOSYS and all other exceptions are EIO, counted; the next request works."""
     tree.error = error
-    assert kernel.ask(opcode, bytes(64)) == (number, b"")
+    body = READ_IN.pack(0, 0, 1, READ_LOCKOWNER) if opcode is Opcode.READ else bytes(64)
+    assert kernel.ask(opcode, body) == (number, b"")
     assert sum(kernel.connection.problems.counts.values()) == (number == errno.EIO)
     tree.error = None
     assert len(kernel.succeed(Opcode.GETATTR, bytes(16))) == ATTR_OUT.size
@@ -372,6 +395,7 @@ def test_requests_are_counted(kernel: Kernel) -> None:
         kernel.ask(opcode, bytes(8))
     counted = {opcode: count for opcode, count in enumerate(kernel.connection.requests) if count}
     assert counted == {Opcode.STATFS: 2, Opcode.FORGET: 1, 0: 1}
+    assert kernel.connection.operations == {"other": 1, "forget": 1, "statfs": 2}
 
 
 def test_a_vanished_kernel_does_no_harm(kernel: Kernel) -> None:
@@ -441,7 +465,7 @@ def test_a_small_buffer_is_refused(tree: Tree) -> None:
 
 def listing(kernel: Kernel, cookie: int, size: int) -> list[tuple[bytes, int, int, int]]:
     """Return (name, ino, kind, cookie) of one READDIR."""
-    data = kernel.succeed(Opcode.READDIR, READ_IN.pack(0, cookie, size))
+    data = kernel.succeed(Opcode.READDIR, READ_IN.pack(0, cookie, size, 0))
     assert len(data) <= size
     found = []
     while data:
