@@ -31,13 +31,15 @@ def close_all_at_exec() -> None:
             continue
 
 
-def receive(connection: socket.socket, most_bytes: int, most_descriptors: int) -> tuple[bytes, list[int]]:
+def receive(
+    connection: socket.socket, most_bytes: int, most_descriptors: int, flags: int = 0
+) -> tuple[bytes, list[int]]:
     """A message and the descriptors that came with it, none of which the next program gets.
 
     socket.recv_fds takes flags, too, but does nothing with them (Python 3.11).
     """
     room = socket.CMSG_SPACE(most_descriptors * _INT.size)
-    data, ancillary, _flags, _address = connection.recvmsg(most_bytes, room, socket.MSG_CMSG_CLOEXEC)
+    data, ancillary, _flags, _address = connection.recvmsg(most_bytes, room, socket.MSG_CMSG_CLOEXEC | flags)
     found: list[int] = []
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):

@@ -15,11 +15,11 @@ from typing import Final
 from cgscope.errors import Failure
 from procfs_fuse.control_socket import listen
 from procfs_fuse.instances import Registry
-from procfs_fuse.seccomp import handover, listeners
+from procfs_fuse.seccomp import handover, listeners, monitor
 from procfs_fuse.seccomp.holder import GO, READY, Holder, Limits
 from procfs_fuse.seccomp.journal import Slot
 from procfs_fuse.seccomp.listeners import Listener
-from procfs_fuse.seccomp.reception import Reception
+from procfs_fuse.seccomp.reception import Monitors, Reception
 from procfs_fuse.seccomp.truth import Truth
 from procfs_fuse.seccomp.words import metadata, parse_metadata
 from procfs_fuse.seccomp.worker import Worker
@@ -51,18 +51,21 @@ def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> No
             stack.enter_context(_claim(settings.socket_path))
             with handover.door(settings.socket_path):
                 listening = listen(settings.socket_path)
+            for_lxc = listen(handover.lxc_path(settings.socket_path), socket.SOCK_SEQPACKET)
         else:
-            listening = socket.socket(fileno=settings.listening)
-        _Agent(settings, listening).run(on_ready)
+            listening, for_lxc = socket.socket(fileno=settings.listening), None
+        _Agent(settings, listening, for_lxc).run(on_ready)
 
 
 class _Agent:
-    def __init__(self, settings: Settings, listening: socket.socket) -> None:
+    def __init__(self, settings: Settings, listening: socket.socket, for_lxc: socket.socket | None) -> None:
         self._settings = settings
-        self._own_socket = _identity(settings.socket_path)
+        paths = [settings.socket_path, *([handover.lxc_path(settings.socket_path)] if for_lxc else [])]
+        self._own_sockets = {path: _identity(path) for path in paths}
         self._loop = Loop()
         self._holder = Holder(self._loop, self._work, settings.limits)
         self._reception = Reception(self._loop, listening, self._take, self._status)
+        self._monitors = Monitors(self._loop, for_lxc, self._take_monitor) if for_lxc else None
 
     def run(self, on_ready: Callable[[], None]) -> None:
         wakeup = self._watch_signals()
@@ -76,6 +79,8 @@ class _Agent:
             signal.set_wakeup_fd(-1)
             wakeup.close()
             self._reception.close()
+            if self._monitors is not None:
+                self._monitors.close()
             self._unlink()
             if self._holder.count:
                 log.warning("ending: sysinfo(2) fails from now on in %d running containers", self._holder.count)
@@ -84,6 +89,9 @@ class _Agent:
     def _take(self, descriptor: int, name: str, words: str) -> None:
         affinity, service = parse_metadata(words)
         self._holder.take(descriptor, name, affinity=affinity or self._settings.affinity, service=service)
+
+    def _take_monitor(self, connection: int, name: str) -> None:
+        self._holder.take_monitor(connection, name, affinity=self._settings.affinity)
 
     def _status(self) -> dict[str, object]:
         about: dict[str, object] = {"pid": os.getpid(), "socket": self._settings.socket_path}
@@ -114,11 +122,22 @@ class _Agent:
     def _hand_on(self, worker: Worker) -> None:
         with contextlib.suppress(OSError):
             for listener in list(worker.listeners.values()):
+                if listener.by_monitor:
+                    self._send_away(worker, listener)
+                    continue
                 words = metadata(affinity=listener.affinity, service=listener.service)
                 handover.deliver(self._settings.socket_path, listener.descriptor, listener.label, words)
                 worker.remove(listener)
         if not worker.listeners:
             worker.loop.stop()
+
+    def _send_away(self, worker: Worker, listener: Listener) -> None:
+        """Have LXC's monitor connect to the agent that is there now, as it does when it cannot send."""
+        if handover.is_served(self._settings.socket_path):
+            monitor.refuse(listener.descriptor)
+            while monitor.pass_on(listener.descriptor):  # what it had sent before
+                pass
+            worker.remove(listener)
 
     def _watch_signals(self) -> socket.socket:
         """SIGTERM and SIGINT end the loop; others are ignored."""
@@ -144,10 +163,11 @@ class _Agent:
                 self._loop.stop()
 
     def _unlink(self) -> None:
-        """Remove the socket's file, if it is still ours."""
-        if self._own_socket == _identity(self._settings.socket_path):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._settings.socket_path)
+        """Remove the sockets' files, if they are still ours."""
+        for path, identity in self._own_sockets.items():
+            if identity == _identity(path):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
 
 
 @contextlib.contextmanager

@@ -27,7 +27,6 @@ from procfs_fuse.descriptors import close_all_but
 from procfs_fuse.seccomp import listeners, notify
 from procfs_fuse.seccomp.journal import ANSWERED, CONTINUED, Journal, Slot
 from procfs_fuse.seccomp.listeners import Listener
-from procfs_fuse.seccomp.notify import Gone
 from procfs_fuse.transport.loop import Loop, Timer
 
 READY: Final = b"ready"
@@ -108,12 +107,19 @@ class Holder:
     def take(self, descriptor: int, label: str, *, affinity: bool = False, service: str | None = None) -> None:
         """Hold a listener from now on; its descriptor is ours."""
         notify.prefer_handover(descriptor)
-        listener = Listener(self._next_number, descriptor, label, affinity, service)
+        self._hold(Listener(self._next_number, descriptor, label, affinity, service))
+
+    def take_monitor(self, connection: int, label: str, *, affinity: bool = False) -> None:
+        """The same with a connection to a monitor of LXC."""
+        self._hold(Listener(self._next_number, connection, label, affinity, by_monitor=True))
+
+    def _hold(self, listener: Listener) -> None:
         self._next_number += 1
         self._counts.taken += 1
         self._listeners[listener.number] = listener
-        self._loop.add_reader(descriptor, lambda: self._hung_up(listener), 0)  # 0: only the end (POLLHUP) wakes us
-        log.info("%s: listening", label)
+        # 0: only the end (POLLHUP) wakes us
+        self._loop.add_reader(listener.descriptor, lambda: self._hung_up(listener), 0)
+        log.info("%s: listening", listener.label)
         if self._child is None:
             self._start_worker()
         else:
@@ -313,16 +319,14 @@ class Holder:
 
     def _give_up(self, slot: Slot) -> None:
         """Leave to the kernel what a worker was at."""
-        left, listener = slot.notification, self._listeners.get(slot.listener)
+        listener = self._listeners.get(slot.listener)
+        if listener is not None and listener.give_up(slot):
+            self._counts.continued += 1
         slot.clear()
-        if left is not None and listener is not None:
-            with contextlib.suppress(Gone):
-                notify.resume(listener.descriptor, left.id)
-                self._counts.continued += 1
 
     def _continue_pending(self, listener: Listener) -> None:
         """Leave to the kernel what waits now; no more than that, or one container would keep us busy for ever."""
         for _ in range(_MOST_AT_ONCE):
             if not notify.events(listener.descriptor) & select.POLLIN:
                 return
-            self._counts.continued += notify.pass_on(listener.descriptor)
+            self._counts.continued += listener.pass_on()

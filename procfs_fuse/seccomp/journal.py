@@ -46,6 +46,10 @@ class Slot:
         self._put(_WRITING, 0)
         self._put(_LISTENER, listener)
 
+    def put(self, record: bytes) -> None:
+        """Write down a notification that came another way."""
+        self._memory[self._id_at : self._id_at + len(record)] = record
+
     def writing(self) -> None:
         """From here until `clear` a container's memory may let us wait."""
         self._put(_WRITING, 1)

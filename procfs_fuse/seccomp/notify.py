@@ -12,6 +12,7 @@ import fcntl
 import os
 import select
 import struct
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 NOTIFICATION: Final = struct.Struct("=QIIiI7Q")
@@ -51,6 +52,30 @@ class Notification(NamedTuple):
 
 class Gone(Exception):
     """Nobody waits for this answer any more: the call was interrupted, or its thread ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A notification, and the listener that it came from."""
+
+    notification: Notification
+    listener: int
+
+    def is_valid(self) -> bool:
+        """Whether its thread still waits; what was opened by its pid before is then that very thread's."""
+        return is_valid(self.listener, self.notification.id)
+
+    def answer(self, value: int) -> None:
+        """Let the call return ``value``. Raises `Gone`."""
+        _respond(self.listener, response(self.notification.id, value=value))
+
+    def fail(self, number: int) -> None:
+        """Let the call fail with the error ``number``. Raises `Gone`."""
+        _respond(self.listener, response(self.notification.id, error=number))
+
+    def resume(self) -> None:
+        """Let the kernel do the call as if nobody had stopped it. Raises `Gone`."""
+        _respond(self.listener, response(self.notification.id, resume=True))
 
 
 def is_listener(descriptor: int) -> bool:
@@ -94,14 +119,14 @@ def pass_on(listener: int) -> bool:
     buffer = ctypes.create_string_buffer(4 * NOTIFICATION.size)  # a newer kernel's record may be longer
     try:
         receive(listener, ctypes.addressof(buffer))
-        resume(listener, Notification.parse(buffer.raw[: NOTIFICATION.size]).id)
+        Stopped(Notification.parse(buffer.raw[: NOTIFICATION.size]), listener).resume()
     except Gone:
         return False
     return True
 
 
 def is_valid(listener: int, notification_id: int) -> bool:
-    """Whether its thread still waits; what was opened by its pid before is then that very thread's."""
+    """Whether the thread that made this call still waits."""
     try:
         fcntl.ioctl(listener, _ID_VALID, struct.pack("=Q", notification_id))
     except OSError as error:
@@ -111,19 +136,9 @@ def is_valid(listener: int, notification_id: int) -> bool:
     return True
 
 
-def answer(listener: int, notification_id: int, value: int) -> None:
-    """Let the call return ``value``. Raises `Gone`."""
-    _respond(listener, _RESPONSE.pack(notification_id, value, 0, 0))
-
-
-def fail(listener: int, notification_id: int, number: int) -> None:
-    """Let the call fail with the error ``number``. Raises `Gone`."""
-    _respond(listener, _RESPONSE.pack(notification_id, 0, -number, 0))
-
-
-def resume(listener: int, notification_id: int) -> None:
-    """Let the kernel do the call as if nobody had stopped it. Raises `Gone`."""
-    _respond(listener, _RESPONSE.pack(notification_id, 0, 0, _CONTINUE))
+def response(notification_id: int, *, value: int = 0, error: int = 0, resume: bool = False) -> bytes:
+    """Return a struct seccomp_notif_resp."""
+    return _RESPONSE.pack(notification_id, value, -error, _CONTINUE if resume else 0)
 
 
 def open_memory(pid: int) -> int:

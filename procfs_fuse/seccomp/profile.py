@@ -1,7 +1,7 @@
-"""The part of an OCI seccomp profile that sends our calls to the agent, alone or merged into a profile.
+"""The part of a seccomp profile that sends our calls to the agent, alone or merged into a profile.
 
 Source: config-linux.md of the OCI runtime specification, "Seccomp"; engines (Docker, Podman, containers-common) have
-the same format, but for ``archMap`` in place of ``architectures``.
+the same format, but for ``archMap`` in place of ``architectures``. LXC has its own: lxc.container.conf(5).
 """
 
 from __future__ import annotations
@@ -40,6 +40,20 @@ def merged(base: object, calls: Collection[str], socket_path: str, metadata: str
         raise NotAProfile("it sends calls to another agent already, and the kernel allows only one")
     kept = [rule for rule in (_without(rule, calls) for rule in rules) if rule is not None]
     return {**copy.deepcopy(base), **_listener(socket_path, metadata), "syscalls": [*kept, _rule(calls)]}
+
+
+def lxc_policy(calls: Collection[str]) -> str:
+    """A policy for LXC that allows everything else."""
+    return lxc_merged("2\ndenylist\n", calls)
+
+
+def lxc_merged(base: str, calls: Collection[str]) -> str:
+    """A policy of LXC with our calls taken out of its rules and put at its end. Raises `NotAProfile`."""
+    lines = base.splitlines()
+    if not lines or lines[0].strip() != "2" or len(lines[1:]) == 0 or not lines[1].strip():
+        raise NotAProfile("it is not of version 2, which alone has actions")
+    kept = [line for line in lines if line.split("#")[0].split()[:1] not in [[call] for call in calls]]
+    return "\n".join([*kept, "[all]", *(f"{call} notify" for call in calls)]) + "\n"
 
 
 def _listener(socket_path: str, metadata: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ import logging
 import os
 import resource
 import socket
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -25,11 +26,34 @@ _MOST_BYTES: Final = 1 << 20
 _MOST_DESCRIPTORS: Final = 8
 _MOST_CLIENTS: Final = 64
 _SPARE_DESCRIPTORS: Final = 128  # for everything but listeners
+_PEER: Final = struct.Struct("iII")  # struct ucred of include/linux/socket.h: pid, uid, gid
 
 log = logging.getLogger(__name__)
 
 Take = Callable[[int, str, str], None]
 """Takes a listener's descriptor, the container's name and the metadata."""
+
+
+class Monitors:
+    """Accepts the monitors of LXC, each of which keeps its connection as long as its container runs."""
+
+    def __init__(self, loop: Loop, listener: socket.socket, take: Callable[[int, str], None]) -> None:
+        """``take`` gets a connection's descriptor and a name for people."""
+        self._loop = loop
+        self._listener = listener
+        self._take = take
+        loop.add_reader(listener.fileno(), self._accept)
+
+    def close(self) -> None:
+        """Accept no more."""
+        self._loop.remove_reader(self._listener.fileno())
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            connection, _ = self._listener.accept()
+            pid, _uid, _gid = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+            self._take(connection.detach(), f"container of LXC's monitor {pid}")
 
 
 @dataclass(slots=True)

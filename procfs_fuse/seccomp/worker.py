@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
-from procfs_fuse.seccomp import affinity, answers, notify
+from procfs_fuse.seccomp import affinity, answers, monitor, notify
 from procfs_fuse.seccomp.abi import SCHED_GETAFFINITY, SYSINFO, SysInfo, abis
 from procfs_fuse.seccomp.journal import ANSWERED, CONTINUED, Slot
-from procfs_fuse.seccomp.listeners import Listener
-from procfs_fuse.seccomp.notify import Gone, Notification
+from procfs_fuse.seccomp.listeners import Call, Listener, received
+from procfs_fuse.seccomp.notify import Gone, Notification, Stopped
 from procfs_fuse.seccomp.truth import Silent, Truth
 from procfs_fuse.transport.loop import Loop
 
@@ -89,7 +89,10 @@ class Worker:
         left = self._slot.notification
         listener = self._listeners.get(self._slot.listener)
         if left is not None and listener is not None:
-            self._deal_with(listener, left)
+            if listener.by_monitor:
+                monitor.settle(listener.descriptor, left.id)  # what remains is received once more
+            else:
+                self._deal_with(listener, Stopped(left, listener.descriptor))
         self._slot.clear()
 
     def _readable(self, listener: Listener) -> None:
@@ -99,52 +102,47 @@ class Worker:
             if events & select.POLLHUP:  # the container's last process has ended
                 self.remove(listener)
             return
-        self._slot.begin(listener.number)
         try:
-            notify.receive(listener.descriptor, self._slot.address)
-            received = self._slot.notification
-            if received is not None:
-                self._deal_with(listener, received)
-        except Gone:
-            pass
-        finally:
-            self._slot.clear()
+            with contextlib.suppress(Gone), received(listener, self._slot) as call:
+                self._deal_with(listener, call)
+        except monitor.Closed:
+            self.remove(listener)
 
-    def _deal_with(self, listener: Listener, call: Notification) -> None:
+    def _deal_with(self, listener: Listener, call: Call) -> None:
         with contextlib.suppress(Gone):
             try:
-                answer = self._answer(listener, call)
-                self._deliver(listener, call, answer)
+                answer = self._answer(listener, call.notification)
+                self._deliver(call, answer)
                 self._slot.count(ANSWERED)
             except Refusal as reason:
                 self._resume(listener, call, str(reason))
             except OSError as error:
                 self._resume(listener, call, f"{type(error).__name__}: {error.strerror}")
 
-    def _resume(self, listener: Listener, call: Notification, reason: str) -> None:
-        notify.resume(listener.descriptor, call.id)
+    def _resume(self, listener: Listener, call: Call, reason: str) -> None:
+        call.resume()
         self._slot.count(CONTINUED)
         if (listener.label, reason) not in self._logged and len(self._logged) < _MOST_LOGGED:
             self._logged.add((listener.label, reason))
             log.warning("%s: the kernel answers itself: %s", listener.label, reason)
 
-    def _deliver(self, listener: Listener, call: Notification, answer: Answer) -> None:
+    def _deliver(self, call: Call, answer: Answer) -> None:
         if not answer.data:
-            notify.answer(listener.descriptor, call.id, answer.value)
+            call.answer(answer.value)
             return
-        memory = notify.open_memory(call.pid)
+        memory = notify.open_memory(call.notification.pid)
         try:
             # Only now: before, the pid might have become another thread's between the call and our opening.
-            if not notify.is_valid(listener.descriptor, call.id):
+            if not call.is_valid():
                 raise Gone
             self._slot.writing()
             written = notify.write_memory(memory, answer.address, answer.data)
         finally:
             os.close(memory)
         if written:
-            notify.answer(listener.descriptor, call.id, answer.value)
+            call.answer(answer.value)
         else:
-            notify.fail(listener.descriptor, call.id, errno.EFAULT)
+            call.fail(errno.EFAULT)
 
     def _answer(self, listener: Listener, call: Notification) -> Answer:
         abi = self._abis.get(call.arch)

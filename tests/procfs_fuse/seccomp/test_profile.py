@@ -86,3 +86,18 @@ def test_filter_has_an_end_for_every_architecture() -> None:
             assert position + 1 + max(instruction[2], instruction[3]) < len(instructions)
     assert instructions[-1] == bytes.fromhex("06000000 0000ff7f")
     assert len(instructions) == 2 + 2 * (1 + 1 + 4 + 1)
+
+
+def test_policies_of_lxc() -> None:
+    """Alone it allows everything else; merged, our call is taken out of every other rule, comments or not."""
+    assert profile.lxc_policy([SYSINFO]) == "2\ndenylist\n[all]\nsysinfo notify\n"
+    base = "2\nallowlist\n[x86_64]\nread\nsysinfo # harmless\n[all]\n  sysinfo errno 1\nwrite  # kept\n"
+    whole = profile.lxc_merged(base, [SYSINFO])
+    assert whole == "2\nallowlist\n[x86_64]\nread\n[all]\nwrite  # kept\n[all]\nsysinfo notify\n"
+
+
+@pytest.mark.parametrize("base", ["", "1\nallowlist\n0\n1\n", "2\n", "2\n\n", "/bin/sh\n/bin/bash\n"])
+def test_policies_of_lxc_without_actions_are_refused(base: str) -> None:
+    """Version 1 has numbers only; other files have nothing to do with it."""
+    with pytest.raises(profile.NotAProfile):
+        profile.lxc_merged(base, [SYSINFO])
