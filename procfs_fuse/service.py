@@ -80,7 +80,7 @@ class Service:
         chosen = self._chosen = (selection or Selection()).of({**VIEWS, **TREES})
         views = [view for path, view in VIEWS.items() if path in chosen]
         trees = [tree for path, tree in TREES.items() if path in chosen]
-        self.source = Source()
+        self.source = Source(remember=True)
         mounts = discover_mounts(proc_root)
         self.tree = Tree(
             mounts, self.source, container_path=container_path, container_id=_container_id, proc_root=proc_root
@@ -209,7 +209,8 @@ class Service:
         slots = self._containers.slots
         alive = {key for key in (*slots.known(), *self.history.known()) if self._lives(*key)}
         slots.keep_only(alive)
-        self._cached.keep_only(set(slots.known().values()))
+        for filesystem in (self._open, self._cached):
+            filesystem.keep_only(set(slots.known().values()))
         self.contents.keep_only(alive)
         self.history.keep_only(alive)
         self._kept_averages = {key: kept for key, kept in self._kept_averages.items() if key in alive}

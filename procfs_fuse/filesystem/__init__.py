@@ -3,8 +3,8 @@
 Two file systems share one set of containers:
 
 * `OpenFileSystem`: ``proc/…`` and ``sys/…`` answer for the caller's container, ``containers/<key>/…`` for that one.
-  Like procfs, sizes are 0, every read at offset 0 renders afresh, and reads at other offsets continue in the bytes of
-  the last rendering.
+  Like procfs, every read at offset 0 renders afresh, and reads at other offsets continue in the bytes of the last
+  rendering; like sysfs, sizes are whole pages (`sizes`).
 * `CachedFileSystem`: ``<key>/…``. Files of fixed length are served from the kernel's page cache for one TTL, the others
   are symbolic links to the open file system.
 

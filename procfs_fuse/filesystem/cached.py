@@ -68,7 +68,7 @@ class CachedFileSystem(FileSystemBase):
         child = self._child(parent, name, pid)
         return self.getattr(parent & ~INDEX_MASK | child.index, pid)
 
-    def getattr(self, node: int, pid: int) -> Attr:
+    def getattr(self, node: int, pid: int, fh: int | None = None) -> Attr:  # noqa: ARG002 - nothing is opened here
         """See `transport.FileSystem`. For a file past its TTL: new content under a new mtime."""
         if node == ROOT_NODE:
             return self._containers_directory(node)

@@ -24,6 +24,7 @@ from procfs_fuse.filesystem.base import (
 from procfs_fuse.filesystem.containers import Containers
 from procfs_fuse.filesystem.handles import Handle, Handles, Record
 from procfs_fuse.filesystem.kept import Forgetful, Kept
+from procfs_fuse.filesystem.sizes import Sizes, announced, is_short
 from procfs_fuse.identity import CALLER_SLOT
 from procfs_fuse.layout import CONTAINERS_INDEX, INDEX_BITS, Item, Layout
 from procfs_fuse.transport import ROOT_NODE, Attr, Entry
@@ -53,6 +54,7 @@ class OpenFileSystem(FileSystemBase):
         self._container_of = container_of
         self._triggers = triggers
         self._handles = Handles(kept or Forgetful())
+        self._sizes = Sizes()
 
     @property
     def open_handles(self) -> int:
@@ -75,13 +77,27 @@ class OpenFileSystem(FileSystemBase):
         if parent == ROOT_NODE and name == b"containers":
             return self._containers_directory(CONTAINERS_NODE)
         child = self._child(parent, name, pid)
-        return self.getattr(parent & ~INDEX_MASK | child.index, pid)
+        return self._attr(parent & ~INDEX_MASK | child.index, child)
 
-    def getattr(self, node: int, pid: int) -> Attr:
+    def keep_only(self, alive_slots: set[int]) -> None:
+        """Forget what is known of containers that are gone."""
+        self._sizes.keep_only(alive_slots)
+
+    def getattr(self, node: int, pid: int, fh: int | None = None) -> Attr:
         """See `transport.FileSystem`."""
         if node == CONTAINERS_NODE:
             return self._containers_directory(node)
         item = self._item(node, pid)
+        attr = self._attr(node, item)
+        if item.view is not None and _varies(item.view):
+            length = self._length(node, pid, fh)
+            attr.size = announced(length)
+            differs = node >> INDEX_BITS == CALLER_SLOT and self._differs(item.index, item.view)
+            attr.attr_valid_ns = SECOND_NS if is_short(length) and not differs else 0
+        return attr
+
+    def _attr(self, node: int, item: Item) -> Attr:
+        """Attributes without those that need a rendering: the kernel is to ask for these at once."""
         slot = node >> INDEX_BITS
         if slot != CALLER_SLOT:
             self._containers.of_slot(slot)
@@ -90,7 +106,8 @@ class OpenFileSystem(FileSystemBase):
             valid_ns = name_valid_ns = 0 if slot == CALLER_SLOT else NAME_VALID_NS
         if item.view is None:
             return self._directory(node, 0o555, self._started_ns, attr_valid_ns=valid_ns, entry_valid_ns=name_valid_ns)
-        return Attr(node, item.mode, 0, time.time_ns(), valid_ns, name_valid_ns)
+        valid_ns = 0 if _varies(item.view) else valid_ns
+        return Attr(node, item.mode, announced(0), time.time_ns(), valid_ns, name_valid_ns)
 
     def readlink(self, node: int) -> bytes:
         """There are no links here."""
@@ -222,7 +239,35 @@ class OpenFileSystem(FileSystemBase):
     def _make_trigger(self, triggers: Triggers, cgroup: Cgroup, view: View, text: bytes) -> Trigger:
         return triggers.make(text, lambda: self._contents.open_trigger(cgroup, view))
 
+    def _length(self, node: int, pid: int, fh: int | None) -> int:
+        """How long the file is: what an open one continues with, else what was rendered last; 0 if it has nothing."""
+        handle = None if fh is None else self._handles.find(fh)
+        try:
+            if fh is not None and handle is not None:
+                if handle.content is None:
+                    self._handles.keep(fh, handle, self._render(handle))
+                return len(handle.content or b"")
+            handle = self._new_handle(node, pid)
+            known = self._sizes.known(handle.slot << INDEX_BITS | node & INDEX_MASK)
+            return len(self._render(handle)) if known is None else known
+        except OSError:
+            return 0  # opening it will say why
+
+    def _differs(self, index: int, view: View) -> bool:
+        """Whether callers may have to be told different sizes of one inode, which must not be remembered then."""
+        machine = CALLER_SLOT << INDEX_BITS | index
+        if machine not in self._sizes:
+            with contextlib.suppress(OSError):
+                self._sizes.note(machine, len(self._contents.of_host(view)))
+        return self._sizes.may_be_long(index)
+
     def _render(self, handle: Handle) -> bytes:
+        content = self._rendered(handle)
+        if _varies(handle.view):
+            self._sizes.note(handle.slot << INDEX_BITS | handle.node & INDEX_MASK, len(content))
+        return content
+
+    def _rendered(self, handle: Handle) -> bytes:
         if handle.gone:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         if handle.cgroup is not None:
@@ -230,3 +275,8 @@ class OpenFileSystem(FileSystemBase):
         if handle.problem is not None:
             return self._contents.unresolved(handle.view, handle.problem)
         return self._contents.of_host(handle.view)
+
+
+def _varies(view: View) -> bool:
+    """Whether the file may have more than a page: those of sysfs have none."""
+    return view.PATH.startswith("proc/")

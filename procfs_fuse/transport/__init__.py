@@ -65,8 +65,8 @@ class FileSystem(Protocol):
         """Return the attributes of the child ``name``; ENOENT when there is none."""
         ...
 
-    def getattr(self, node: int, pid: int) -> Attr:
-        """Return the attributes of a node."""
+    def getattr(self, node: int, pid: int, fh: int | None = None) -> Attr:
+        """Return the attributes of a node; ``fh``: asked for through this open file."""
         ...
 
     def readlink(self, node: int) -> bytes:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import stat
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -189,7 +190,8 @@ class _Operations:
             "st_nlink": attr.nlink,
             "st_uid": attr.uid,
             "st_gid": attr.gid,
-            "st_size": attr.size,
+            # libfuse does not tell which reads are to fill the page cache; a file of size 0 has none (operations.py).
+            "st_size": 0 if stat.S_ISREG(attr.mode) else attr.size,
             "st_atime": attr.mtime_ns,
             "st_mtime": attr.mtime_ns,
             "st_ctime": attr.mtime_ns,

@@ -20,6 +20,8 @@ from procfs_fuse.transport.wire import (
     ATTR_OUT,
     DIRENT,
     ENTRY_OUT,
+    GETATTR_FH,
+    GETATTR_IN,
     INIT_OUT,
     MAJOR,
     OPEN_IN,
@@ -28,6 +30,7 @@ from procfs_fuse.transport.wire import (
     POLL_OUT,
     POLL_SCHEDULE_NOTIFY,
     READ_IN,
+    READ_LOCKOWNER,
     RELEASE_IN,
     STATFS_OUT,
     WRITE_IN,
@@ -49,6 +52,7 @@ _NS: Final = 1_000_000_000
 _DT_DIR: Final = 4
 _UNKNOWN_INO: Final = 0xFFFF_FFFF  # what libfuse says for "..", too
 _BLOCK_BYTES: Final = 4096
+_STAT_BLOCK_BYTES: Final = 512
 _NAME_MAX: Final = 255
 _DIRECT_IO: Final = int(OpenFlag.DIRECT_IO)  # enum members are slower to pack
 _KEEP_CACHE: Final = int(OpenFlag.KEEP_CACHE)
@@ -137,7 +141,8 @@ class Operations:
         return ENTRY_OUT.size
 
     def _getattr(self, node: int, pid: int, _length: int) -> int:
-        attr = self._filesystem.getattr(node, pid)
+        flags, fh = GETATTR_IN.unpack_from(self._arguments)
+        attr = self._filesystem.getattr(node, pid, fh if flags & GETATTR_FH else None)
         valid_seconds, valid_ns = divmod(attr.attr_valid_ns, _NS)
         ATTR_OUT.pack_into(self._body, 0, valid_seconds, valid_ns, *_attr_fields(attr))
         return ATTR_OUT.size
@@ -162,7 +167,11 @@ class Operations:
             self._filesystem.release(node, fh)
 
     def _read(self, node: int, pid: int, _length: int) -> int:
-        fh, offset, size = READ_IN.unpack_from(self._arguments)
+        fh, offset, size, flags = READ_IN.unpack_from(self._arguments)
+        if not flags & READ_LOCKOWNER and not self._filesystem.cached:
+            # sendfile or splice, for which the kernel wants to fill the page cache: it would mix up what different
+            # readers are told. They are to read instead, as with many of the kernel's own virtual files.
+            return -errno.EINVAL
         data = self._filesystem.read(node, fh, offset, size, pid)
         length = len(data)
         if length > size or length > BODY_BYTES:
@@ -192,7 +201,7 @@ class Operations:
         return OPEN_OUT.size
 
     def _readdir(self, node: int, pid: int, _length: int) -> int:
-        _fh, cookie, size = READ_IN.unpack_from(self._arguments)
+        _fh, cookie, size, _flags = READ_IN.unpack_from(self._arguments)
         room = min(size, BODY_BYTES)
         end = 0
         for name, ino, kind, next_cookie in self._entries_behind(node, cookie, pid):
@@ -238,9 +247,12 @@ def _constant(result: int) -> Handler:
 
 
 def _attr_fields(attr: Attr) -> tuple[int, ...]:
-    """List fuse_attr in the order of the struct. Like procfs: no blocks, one time for all three."""
+    """List fuse_attr in the order of the struct; one time for all three, like procfs.
+
+    As many blocks as the size needs: `cp` would look for holes otherwise, and fill up to the size with NUL bytes.
+    """
     seconds, ns = divmod(attr.mtime_ns, _NS)
     return (
-        attr.ino, attr.size, 0, seconds, seconds, seconds, ns, ns, ns,
+        attr.ino, attr.size, -(-attr.size // _STAT_BLOCK_BYTES), seconds, seconds, seconds, ns, ns, ns,
         attr.mode, attr.nlink, attr.uid, attr.gid, 0, attr.blksize, 0,
     )  # fmt: skip

@@ -117,8 +117,17 @@ OPEN_IN: Final = Struct("=I4x")
 OPEN_OUT: Final = Struct("=QI4x")
 """fuse_open_out: fh, open_flags, (padding)."""
 
-READ_IN: Final = Struct("=QQI20x")
-"""fuse_read_in: fh, offset, size, (read_flags, lock_owner, flags, padding)."""
+GETATTR_IN: Final = Struct("=I4xQ")
+"""fuse_getattr_in: getattr_flags, (dummy), fh."""
+
+GETATTR_FH: Final = 1
+"""FUSE_GETATTR_FH: fh is that of an open file."""
+
+READ_IN: Final = Struct("=QQII16x")
+"""fuse_read_in: fh, offset, size, read_flags, (lock_owner, flags, padding)."""
+
+READ_LOCKOWNER: Final = 2
+"""FUSE_READ_LOCKOWNER: lock_owner is set, that is, a process reads and not the page cache."""
 
 WRITE_IN: Final = Struct("=QQI20x")
 """fuse_write_in: fh, offset, size, (write_flags, lock_owner, flags, padding); the data follows."""

@@ -66,8 +66,8 @@ class Opened:
 
     @property
     def is_cached(self) -> bool:
-        """Whether the page cache answers: the open connection says that its files are empty, as procfs does."""
-        return os.fstat(self.fd).st_size > 0
+        """Whether the page cache answers: only there a size is that of the content, and not of pages it fits into."""
+        return os.fstat(self.fd).st_size % 4096 > 0
 
     def whole(self) -> bytes:
         """To the end, as `cat` does."""

@@ -59,7 +59,7 @@ class Toy:
             self.generation += 1
             self.expires_ns = now + TTL_NS
 
-    def getattr(self, node: int, pid: int) -> Attr:  # noqa: ARG002
+    def getattr(self, node: int, pid: int, fh: int | None = None) -> Attr:  # noqa: ARG002
         """Make a new generation of `changing` when the old one has expired."""
         if node in (ROOT_NODE, DIRECTORY):
             return Attr(node, stat.S_IFDIR | 0o755, 0, 1, HOUR_NS, HOUR_NS, nlink=2)

@@ -37,9 +37,9 @@ class Links:
         """Know nothing."""
         raise OSError(errno.ENOENT, f"{parent} {name!r} {pid}")
 
-    def getattr(self, node: int, pid: int) -> Attr:
+    def getattr(self, node: int, pid: int, fh: int | None = None) -> Attr:
         """Know nothing."""
-        raise OSError(errno.ENOENT, f"{node} {pid}")
+        raise OSError(errno.ENOENT, f"{node} {pid} {fh}")
 
     def readdir(self, node: int, pid: int) -> Sequence[Entry]:
         """Know nothing."""
