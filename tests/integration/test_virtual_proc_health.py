@@ -14,7 +14,7 @@ from exporters.families import FAMILIES
 from exporters.readers.procfs_fuse import Instance, ProcfsFuseReader
 from exporters.setup import Exporter, Settings
 from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
-from tests.integration.survival import Served
+from tests.integration.survival import NATIVE_ONLY, Served
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
@@ -45,6 +45,7 @@ def reads(one: Instance) -> int:
     return int((one.told("operations") or {}).get("open", {}).get("read", 0))
 
 
+@NATIVE_ONLY
 def test_the_whole_page_tells_of_it(command: CommandLine, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A whole exporter finds the instance by the variable that the commands know, and asks for nothing else."""
     Served(command, place).complete()
@@ -78,6 +79,7 @@ def test_requests_are_counted_and_deaths_are_seen(command: CommandLine, place: P
     assert reads(then) < reads(after)
 
 
+@NATIVE_ONLY
 def test_a_dead_instance_is_told_until_it_is_cleared_away(command: CommandLine, place: Path, asking: Asking) -> None:
     """Everything is killed: the series stays, at 0, so that an alert can fire; unmounted on purpose, it ends."""
     served = Served(command, place)
@@ -90,6 +92,7 @@ def test_a_dead_instance_is_told_until_it_is_cleared_away(command: CommandLine, 
     assert asking.now() is None
 
 
+@NATIVE_ONLY
 def test_a_silent_keeper_does_not_hold_up_the_page(command: CommandLine, place: Path, asking: Asking) -> None:
     """A stopped process is not up; the answer is there all the same, and it is up again when it goes on."""
     keeper = Served(command, place).complete()["keeper_pid"]
