@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import array
 import json
-import os
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
+
+from procfs_fuse import descriptors
 
 _MOST_BYTES: Final = 1 << 14
 _MOST_DESCRIPTORS: Final = 8
@@ -38,9 +39,9 @@ class Channel:
         """Descriptor to wait for."""
         return self._socket.fileno()
 
-    def send(self, message: Mapping[str, object], descriptors: Sequence[int] = ()) -> bool:
+    def send(self, message: Mapping[str, object], handed: Sequence[int] = ()) -> bool:
         """Send without waiting where the end is one of `pair`; False when the other end is gone or takes nothing."""
-        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", handed))] if handed else []
         try:
             self._socket.sendmsg([json.dumps(message).encode()], ancillary, socket.MSG_NOSIGNAL)
         except OSError:
@@ -50,20 +51,15 @@ class Channel:
     def receive(self) -> tuple[dict[str, Any], list[int]] | None:
         """Return a message and its descriptors; None when there is none now. Raises `Closed`."""
         try:
-            data, descriptors, _flags, _address = socket.recv_fds(self._socket, _MOST_BYTES, _MOST_DESCRIPTORS)
+            data, found = descriptors.receive(self._socket, _MOST_BYTES, _MOST_DESCRIPTORS)
         except BlockingIOError:
             return None
         except OSError as error:
             raise Closed from error
         if not data:
             raise Closed
-        return json.loads(data), [_private(fd) for fd in descriptors]
+        return json.loads(data), found
 
     def close(self) -> None:
         """Close this end."""
         self._socket.close()
-
-
-def _private(fd: int) -> int:
-    os.set_inheritable(fd, False)  # noqa: FBT003 - its only form
-    return fd
