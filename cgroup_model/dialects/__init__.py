@@ -11,15 +11,12 @@ this kernel lacks gives None in its field.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Literal, Protocol
 
 from cgroup_model.dialects import v1, v2
 from cgroup_model.dialects.records import Dirs, IoSources, MemoryLevel, OomKills, Quota
 from cgroup_model.snapshot import Core, Cpu, Cpuset, Hugetlb, Io, Limit, Memory, Pids, Pressure, UnlimitedType
 from cgroup_model.source import Source
-
-if TYPE_CHECKING:
-    from cgroup_model.mounts import Hierarchy
 
 __all__ = ["Dialect", "Dirs", "IoSources", "MemoryLevel", "OomKills", "Quota", "dialect_for"]
 
@@ -143,6 +140,14 @@ class Dialect(Protocol):
         """Enable controllers for the children (v2 only; nothing to do on v1)."""
 
 
-def dialect_for(hierarchy: Hierarchy) -> Dialect:
+class Versioned(Protocol):
+    """A hierarchy, as far as it matters here (`cgroup_model.mounts.Hierarchy`)."""
+
+    @property
+    def version(self) -> Literal[1, 2]:
+        """Of the kernel's interface."""
+
+
+def dialect_for(hierarchy: Versioned) -> Dialect:
     """Choose the dialect that a hierarchy speaks."""
     return v1 if hierarchy.version == 1 else v2
