@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import operator
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 from cgroup_model.collect import Collector as SnapshotCollector
 from cgroup_model.engines import Identity, Resolver
@@ -24,13 +23,12 @@ from cgroup_model.source import CgroupGone, Source
 from exporters.labels import NO_NAMES, Names, Naming, names_of
 from exporters.metric import Family
 from exporters.readers.machine import MachineReading
-from exporters.sheet import Part, Row, Sheet
+from exporters.sheet import Part, Sheet
 from exporters.status import Outcome, Status
 from exporters.subject import ROOT, Machine, Subject, World
+from exporters.takers import Taker, Takers
 
 _SELF: Final = "exporter"  # the family that tells how the others did
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,31 +39,6 @@ class Model:
     source: Source
     snapshots: SnapshotCollector
     resolver: Resolver
-
-
-_Step = tuple[list[Row], Callable[[Any], Any], Callable[[Any], tuple[Any, ...]]]
-"""Where rows belong, what selects records, what takes the values out of one: attributes, looked up once per scrape."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Taker:
-    """One family in one scrape."""
-
-    name: str
-    departed: bool  # tells of cgroups that are gone, too
-    outcome: Outcome
-    plain: tuple[_Step, ...]
-    labelled: tuple[_Step, ...]
-
-    @classmethod
-    def of(cls, parts: list[Part], outcome: Outcome) -> _Taker:
-        """Prepare the steps."""
-        steps = [(part.rows, part.group.select, part.group.values) for part in parts]
-        with_labels = [bool(part.group.labels) for part in parts]
-        plain = tuple(step for step, labelled in zip(steps, with_labels, strict=True) if not labelled)
-        labelled = tuple(step for step, labelled in zip(steps, with_labels, strict=True) if labelled)
-        family = parts[0].family
-        return cls(family.name, family.departed, outcome, plain, labelled)
 
 
 class Scraper:
@@ -90,7 +63,7 @@ class Scraper:
         self._max_series = max_series
         self._clock = clock
         self._names: dict[tuple[str, int], tuple[Identity, Names]] = {}
-        self._logged: set[tuple[str, str]] = set()
+        self._takers = Takers()
 
     def scrape(self, only: Collection[str] | None = None) -> Sheet:
         """Read everything anew; with ``only``, the families of these names."""
@@ -113,7 +86,7 @@ class Scraper:
         """Read one cgroup anew, with all families that are switched on. One that is gone leaves the sheet empty."""
         families = [family for family in self.families.values() if family.of == "container"]
         sheet = Sheet(families)
-        takers = [_Taker.of(sheet.parts[family.name], Outcome()) for family in families]
+        takers = [Taker.of(sheet.parts[family.name], Outcome()) for family in families]
         needs = functools.reduce(operator.or_, (family.needs for family in families), Need.NOTHING)
         self._world.begin()
         machine = self._machine(families)
@@ -121,7 +94,7 @@ class Scraper:
             cgroup = self._model.tree.cgroup(path)
             for subject in self._subjects([cgroup], needs, machine):
                 if subject.cgroup is cgroup:
-                    for place, row in self._rows(takers, subject):
+                    for place, row in self._takers.take(takers, subject)[0]:
                         place.append(row)
         return sheet
 
@@ -166,14 +139,13 @@ class Scraper:
         status = self.status
         status.containers = status.series = 0
         status.read_seconds = 0.0
-        takers = [_Taker.of(sheet.parts[family.name], outcomes[family.name]) for family in families]
+        takers = [Taker.of(sheet.parts[family.name], outcomes[family.name]) for family in families]
         seen: set[str] = set()
         for subject in self._subjects(cgroups, needs, machine):
             if subject.names.text in seen:
                 continue  # two names that only differ in bytes that are no text: one series of each name is allowed
             seen.add(subject.names.text)
-            rows = self._rows(takers, subject)
-            size = sum([len(row[2]) - row[2].count(None) for _place, row in rows])
+            rows, size = self._takers.take(takers, subject)
             if self._max_series and status.series + size > self._max_series:
                 status.series_dropped += size
                 continue
@@ -207,29 +179,6 @@ class Scraper:
             cgroup = Cgroup(account.path, 0, {})
             yield Subject(cgroup, snapshot, account.identity, names, self._world, machine.now, departed=True)
 
-    def _rows(self, takers: list[_Taker], subject: Subject) -> list[tuple[list[Row], Row]]:
-        """Let every family take its values of one container: pairs of where they belong and what they are."""
-        rows: list[tuple[list[Row], Row]] = []
-        names = subject.names
-        then = time.perf_counter()
-        for taker in takers:
-            if subject.departed and not taker.departed:
-                continue
-            try:
-                for place, select, values in taker.plain:
-                    record = select(subject)
-                    if record is not None:
-                        rows.append((place, (names, (), values(record))))
-                for place, select, values in taker.labelled:
-                    for labels, record in select(subject):
-                        rows.append((place, (names, labels, values(record))))
-            except Exception as error:  # noqa: BLE001 - one family's fault must not cost the page
-                self._failed(taker.name, taker.outcome, error)
-            now = time.perf_counter()
-            taker.outcome.duration_seconds += now - then
-            then = now
-        return rows
-
     def _take(self, parts: list[Part], machine: Machine, names: Names, outcome: Outcome) -> None:
         """Let a family of the machine take its values."""
         began = time.perf_counter()
@@ -237,20 +186,14 @@ class Scraper:
             try:
                 part.rows += [(names, labels, part.group.values(one)) for labels, one in part.group.rows(machine)]
             except Exception as error:  # noqa: BLE001 - as above
-                self._failed(part.family.name, outcome, error)
+                self._takers.failed(part.family.name, outcome, error)
         outcome.duration_seconds += time.perf_counter() - began
-
-    def _failed(self, name: str, outcome: Outcome, error: Exception) -> None:
-        outcome.failures += 1
-        reason = (name, type(error).__name__)
-        if reason not in self._logged:
-            self._logged.add(reason)
-            log.error("collector %s failed; its values are missing (said once)", name, exc_info=error)
 
     def _forget_others(self, cgroups: list[Cgroup]) -> None:
         alive = {(cgroup.path, cgroup.inode) for cgroup in cgroups}
         for key in self._names.keys() - alive:
             del self._names[key]
+        self._takers.keep_only(alive)
         self._world.keep_only(alive)
 
     def _finish(self, outcomes: dict[str, Outcome], began: float) -> None:

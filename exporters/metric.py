@@ -110,7 +110,8 @@ class Family:
     """A subject: what it needs of a snapshot, and its groups.
 
     ``of`` is what the groups select from: each ``container`` or the ``machine``, once per page. ``departed``: it has
-    something to say of containers that are gone, too.
+    something to say of containers that are gone, too. ``parts``: those fields of a container's snapshot that all its
+    values are made of, with the container's names; () when they are made of anything else, too (the time, readers).
     """
 
     name: str
@@ -121,6 +122,7 @@ class Family:
     default: bool = True
     why_off: str = ""  # why it is not on by default
     departed: bool = False
+    parts: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -114,6 +114,7 @@ FAMILIES = (
             ),
         ),
         needs=Need.CPU,
+        parts=("cpu",),
     ),
     Family(
         "percpu",

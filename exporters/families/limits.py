@@ -80,5 +80,6 @@ FAMILIES = (
             ),
         ),
         needs=Need.MEMORY | Need.CPUS | Need.CPU | Need.PIDS,
+        parts=("memory_bounds", "cpus", "pids"),
     ),
 )

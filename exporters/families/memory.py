@@ -194,6 +194,7 @@ FAMILIES = (
             Group(MemoryEvents, _hits, (untyped("container_memory_failcnt", _FAILCNT, "max"),)),
         ),
         needs=Need.MEMORY | Need.MEMORY_DETAIL,
+        parts=("memory",),
     ),
     Family(
         "memory_stat",
@@ -207,6 +208,7 @@ FAMILIES = (
             ),
         ),
         needs=Need.MEMORY | Need.MEMORY_DETAIL,
+        parts=("memory",),
     ),
     Family(
         "memory_reclaim",
@@ -215,5 +217,6 @@ FAMILIES = (
         needs=Need.MEMORY,
         default=False,
         why_off="23 series per container, for experts",
+        parts=("memory",),
     ),
 )

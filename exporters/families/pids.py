@@ -28,5 +28,6 @@ FAMILIES = (
             ),
         ),
         needs=Need.PIDS,
+        parts=("pids",),
     ),
 )

@@ -75,6 +75,7 @@ FAMILIES = (
         "Pressure stall information, totals",
         groups("container", of_container, averages=False),
         needs=Need.PRESSURE,
+        parts=("pressure",),
     ),
     Family(
         "pressure_averages",
@@ -83,5 +84,6 @@ FAMILIES = (
         needs=Need.PRESSURE,
         default=False,
         why_off="up to 24 series per container that rate() of the totals gives as well",
+        parts=("pressure",),
     ),
 )

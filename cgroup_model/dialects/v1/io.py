@@ -54,12 +54,21 @@ def read_io(source: Source, dirs: Dirs, sources: IoSources = (*RECURSIVE, *OWN))
     limits, weight = source.settings(directory, (*LIMITS, *WEIGHTS), _settings)
     there = False
     for bytes_name, operations_name in sources:
-        counted = source.read_all(directory, (bytes_name,))[0]
+        counted = source.record(directory, (bytes_name,), _same)
         if counted is not None and counted not in NO_DEVICE:
             return source.record(directory, (operations_name,), _io, counted, limits, weight)
         there = there or counted is not None
     if not there:
         raise Missing(RECURSIVE[0][0])
+    return source.record(directory, (), _limited, limits, weight)
+
+
+def _same(counted: bytes | None) -> bytes | None:
+    return counted
+
+
+def _limited(limits: Limits, weight: int | None) -> Io:
+    """Put the record together of devices that have not done anything."""
     return Io(io_devices({}, limits) if limits else (), weight)
 
 
