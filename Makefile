@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: privileges help run test test-long soak check bench golden docs deb manual rules dashboards stack screenshots clean
+.PHONY: privileges help run test test-long soak check bench bench-quick bench-docs bench-compare golden docs deb manual rules dashboards stack screenshots clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-10s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-13s %s\n", $$1, $$2 }'
 
 run: privileges $(VENV)/runtime.stamp ## show free, the CPU count, uptime and top in a limited container beside the machine's
 	@$(BIN)/python -m scripts.debian_tools exec free top uptime lscpu -- $(BIN)/python -m procfs_fuse.demo
@@ -30,10 +30,21 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: privileges $(VENV)/dev.stamp ## measure beside the kernel's /proc and lxcfs; prints ratios
-	@$(BIN)/python -m benchmarks.syscalls
-	@$(BIN)/python -m benchmarks.web
-	@$(BIN)/python -m benchmarks
+RESULTS ?= dist/bench.json
+bench: privileges $(VENV)/dev.stamp ## measure everything beside its peers, 25 minutes; ends 0 when every bar holds
+	@mkdir -p $(dir $(RESULTS))
+	@$(BIN)/python -m benchmarks --json $(RESULTS)
+
+bench-quick: privileges $(VENV)/dev.stamp ## the same with fewer rounds and sizes, 4 minutes
+	@mkdir -p $(dir $(RESULTS))
+	@$(BIN)/python -m benchmarks --quick --json $(RESULTS)
+
+bench-docs: $(VENV)/dev.stamp ## write the last run's figures into docs/benchmarks, docs/performance.md and README.md
+	@$(BIN)/python -m benchmarks.pages $(RESULTS)
+
+BASE ?= HEAD
+bench-compare: $(VENV)/dev.stamp ## run BASE=<revision> and this tree in turn; or compare FILES='A.json B.json'
+	@$(BIN)/python -m benchmarks.compare $(or $(FILES),--base $(BASE))
 
 golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before committing it
 	@$(BIN)/python -m pytest --update-golden tests

@@ -11,34 +11,46 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from scripts.debian_tools import DebianTools
 
 _MNT_DETACH = 2
-_START_SECONDS = 10.0
+_START_SECONDS = 30.0
+_STOP_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running file system."""
+    """A running program, with its children."""
 
     name: str
     pid: int
-    mountpoint: str
+    mountpoint: str = ""
     containers: str = ""  # where our cached connection is
+    started_seconds: float = 0.0  # from exec to the first file
 
     def cpu_seconds(self) -> float:
         """User and system time of all its processes so far, at the clock's resolution of 10 ms."""
-        return sum(map(_ticks, self._family())) / os.sysconf("SC_CLK_TCK")
+        return sum(map(_ticks, self.family())) / os.sysconf("SC_CLK_TCK")
 
-    def pss_kib(self) -> int:
-        """Proportional set size of all its processes."""
-        return sum(map(_pss_kib, self._family()))
+    def memory(self) -> dict[str, float]:
+        """PSS and RSS of all its processes, and how many descriptors they have open."""
+        family = self.family()
+        return {
+            "pss_mib": sum(_rollup(pid, b"Pss:") for pid in family) / 1024,
+            "rss_mib": sum(_rollup(pid, b"Rss:") for pid in family) / 1024,
+            "descriptors_count": float(sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in family)),
+        }
 
-    def _family(self) -> list[int]:
-        """The process that was started and its children: keeper, nursery and workers in our case."""
-        with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as children:
-            return [self.pid, *map(int, children.read().split())]
+    def family(self) -> list[int]:
+        """The process that was started and all below it: keeper, nursery and workers in our case."""
+        found = [self.pid]
+        for pid in found:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as children:
+                    found += map(int, children.read().split())
+        return found
 
 
 def _ticks(pid: int) -> int:
@@ -47,51 +59,72 @@ def _ticks(pid: int) -> int:
     return int(fields[11]) + int(fields[12])
 
 
-def _pss_kib(pid: int) -> int:
+def _rollup(pid: int, field: bytes) -> int:
     with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(b"Pss:"))
+        return next(int(line.split()[1]) for line in file if line.startswith(field))
 
 
 @contextlib.contextmanager
-def ours(folder: str) -> Iterator[Server]:
-    """Start ``procfs-fuse mount --foreground``."""
-    mountpoint, state = os.path.join(folder, "ours"), os.path.join(folder, "state")
+def ours(folder: str, *, name: str = "ours", transport: str = "kernel", code: str | None = None) -> Iterator[Server]:
+    """Start ``procfs-fuse mount --foreground``; of another revision, whose files are in the folder ``code``."""
+    mountpoint, state = os.path.join(folder, name), os.path.join(folder, f"{name}-state")
     os.makedirs(mountpoint)
-    command = [sys.executable, "-m", "procfs_fuse", "mount", mountpoint, "--foreground", "--state-dir", state]
-    with _serving(command, mountpoint, dict(os.environ)) as pid:
-        containers = _containers_below(state)
-        yield Server("cgscope", pid, mountpoint, containers)
+    words = ["mount", mountpoint, "--foreground", "--no-config", "--state-dir", state, "--transport", transport]
+    environment = dict(os.environ)
+    if code is not None:
+        environment["PYTHONPATH"] = code
+    if transport != "kernel":
+        environment |= _libfuse()
+    command = [sys.executable, "-m", "procfs_fuse", *words]
+    with serving(command, f"{mountpoint}/proc/meminfo", environment, mountpoint=mountpoint, code=code) as (
+        pid,
+        seconds,
+    ):
+        containers = _containers_below(state) if transport == "kernel" else ""
+        yield Server(name, pid, mountpoint, containers, seconds)
 
 
 @contextlib.contextmanager
-def lxcfs(folder: str) -> Iterator[Server]:
+def lxcfs(folder: str, *, name: str = "lxcfs") -> Iterator[Server]:
     """Start Debian's lxcfs with the options that make it comparable: load averages and CPU view by quota."""
-    mountpoint = os.path.join(folder, "lxcfs")
+    mountpoint = os.path.join(folder, name)
     os.makedirs(mountpoint)
     tool = DebianTools().tool("lxcfs")
-    options = ["-f", "-p", os.path.join(folder, "lxcfs.pid"), "--enable-loadavg", "--enable-cfs"]
-    with _serving([tool.path, *options, mountpoint], mountpoint, dict(tool.env)) as pid:
-        yield Server("lxcfs", pid, mountpoint)
+    options = ["-f", "-p", os.path.join(folder, f"{name}.pid"), "--enable-loadavg", "--enable-cfs"]
+    command = [tool.path, *options, mountpoint]
+    with serving(command, f"{mountpoint}/proc/meminfo", dict(tool.env), mountpoint=mountpoint) as (pid, seconds):
+        yield Server(name, pid, mountpoint, started_seconds=seconds)
 
 
 @contextlib.contextmanager
-def _serving(command: list[str], mountpoint: str, environment: dict[str, str]) -> Iterator[int]:
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def serving(
+    command: list[str], sign: str, environment: dict[str, str], *, mountpoint: str, code: str | None = None
+) -> Iterator[tuple[int, float]]:
+    """Start a file system; yields its pid, and the seconds from exec until the file ``sign`` was there."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=code)
     try:
-        deadline = time.monotonic() + _START_SECONDS
-        while not os.path.exists(os.path.join(mountpoint, "proc", "meminfo")):
-            if process.poll() is not None or time.monotonic() > deadline:
+        while not os.path.exists(sign):
+            if process.poll() is not None or time.monotonic() > began + _START_SECONDS:
                 process.kill()
                 raise SystemExit(f"{command[0]} did not start: {process.communicate()[1].decode(errors='replace')}")
-            time.sleep(0.02)
-        yield process.pid
+            time.sleep(0.002)
+        yield process.pid, time.monotonic() - began
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(5)
+            process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()
         ctypes.CDLL(None).umount2(mountpoint.encode(), _MNT_DETACH)
+
+
+def _libfuse() -> dict[str, str]:
+    """Where fusepy finds libfuse 2, which few machines have installed."""
+    tree = Path(DebianTools().tool("ulockmgr_server").path).parents[2]
+    found = sorted(tree.glob("usr/lib/*/libfuse.so.2"))
+    return {"FUSE_LIBRARY_PATH": str(found[0])} if found else {}
 
 
 def _containers_below(state: str) -> str:

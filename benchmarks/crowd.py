@@ -1,0 +1,79 @@
+"""Many containers: cgroups by the hundred, with a process in each, without an engine."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cgroup_model.control import add_process, create, kill, remove
+from cgroup_model.mounts import discover_mounts
+
+
+@dataclass(slots=True)
+class Crowd:
+    """Cgroups that grow in number and are removed together."""
+
+    top: str = field(default_factory=lambda: f"/cgscope-bench-{os.getpid()}")
+    paths: list[str] = field(default_factory=list)
+    members: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def grow_to(self, number: int, *, sleeping: bool = False) -> None:
+        """Make more, named as Docker does, each with a process that sleeps if so wanted."""
+        mounts = discover_mounts()
+        for one in range(len(self.paths), number):
+            path = f"{self.top}/docker/{hashlib.sha256(str(one).encode()).hexdigest()}"
+            create(mounts, path)
+            self.paths.append(path)
+            if sleeping:
+                self.members.append(subprocess.Popen(["sleep", "1000000"]))
+                add_process(mounts, path, self.members[-1].pid)
+
+    def close(self) -> None:
+        """Remove all."""
+        if not self.paths:
+            return
+        mounts = discover_mounts()
+        for member in self.members:
+            member.kill()
+            member.wait()
+        kill(mounts, self.top)
+        remove(mounts, self.top, 60.0)
+
+
+@contextlib.contextmanager
+def crowd() -> Iterator[Crowd]:
+    """Begin with none."""
+    made = Crowd()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextlib.contextmanager
+def pollers(program: str, seconds: int, files: dict[str, list[str]]) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start a poller in each cgroup (path -> files); they begin when the body does, which reads what they print."""
+    mounts = discover_mounts()
+    reading, writing = os.pipe()
+    started: list[subprocess.Popen[str]] = []
+    try:
+        for path, names in files.items():
+            command = [program, str(seconds), *names]
+            started.append(subprocess.Popen(command, stdin=reading, stdout=subprocess.PIPE, text=True))
+            add_process(mounts, path, started[-1].pid)
+        os.close(writing)
+        writing = -1
+        yield started
+    finally:
+        os.close(reading)
+        if writing >= 0:
+            os.close(writing)
+        for poller in started:
+            poller.kill()
+            poller.wait()
+            if poller.stdout is not None:
+                poller.stdout.close()

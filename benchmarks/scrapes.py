@@ -1,0 +1,216 @@
+"""Scrapes of many cgroups: our exporter, netdata's cgroups plugin, node_exporter, prometheus-client's own encoder."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from benchmarks.crowd import crowd
+from benchmarks.kit import Kit, in_turn
+from benchmarks.servers import Server
+from exporters.encoder import encode
+from exporters.registry import families
+from exporters.setup import Exporter, Settings
+from exporters.sheet import Sheet
+from scripts.debian_tools import TOOLS, DebianTools, FetchError, Unavailable
+
+CGROUPS: Final = (10, 100, 1000, 5000)
+SCRAPES: Final = 10
+IDLE_SECONDS: Final = 5.0
+PACKAGES: Final = {**TOOLS, "prometheus-node-exporter": "prometheus-node-exporter", "netdata": "netdata-core"}
+_START_SECONDS: Final = 120.0
+_NETDATA: Final = """[global]
+ run as user = root
+ hostname = bench
+[directories]
+ config = {folder}
+ stock config = {folder}
+ plugins = {folder}
+ cache = {folder}/cache
+ lib = {folder}/lib
+ log = {folder}/log
+ web = {folder}
+[db]
+ mode = alloc
+ retention = 60
+ update every = 1
+[ml]
+ enabled = no
+[health]
+ enabled = no
+[statsd]
+ enabled = no
+[logs]
+ debug = none
+ error = none
+ access = none
+[web]
+ mode = static-threaded
+ bind to = 127.0.0.1:{port}
+[plugins]
+ enable running new plugins = no
+ proc = no
+ diskspace = no
+ timex = no
+ tc = no
+ idlejitter = no
+ checks = no
+ slabinfo = no
+ apps = no
+ python.d = no
+ charts.d = no
+ go.d = no
+ node.d = no
+ cgroups = yes
+ netdata monitoring = no
+[plugin:cgroups]
+ check for new cgroups every = 2
+ enable by default new cgroups matching = *
+ enable by default cgroups names matching = *
+ search for cgroups in subpaths matching = *
+ max cgroups to allow = 20000
+ script to get cgroup names = /bin/true
+"""
+
+Page = Callable[[], int]
+"""Fetches a page; returns its size."""
+
+
+def measure(kit: Kit) -> None:
+    """Measure all of it."""
+    with crowd() as containers:
+        for number in (100, 1000) if kit.quick else CGROUPS:
+            containers.grow_to(number, sleeping=True)
+            _scraped(kit, number)
+            _encoded(kit, number)
+
+
+def _scraped(kit: Kit, number: int) -> None:
+    """Scrape the servers in turn, and look at what they do when nobody asks."""
+    with contextlib.ExitStack() as stack:
+        servers = dict(_servers(kit, stack, number))
+        for name in servers:
+            _fetch(servers[name][1])  # the first opens files
+        for name in in_turn(servers, 3 if kit.quick else SCRAPES):
+            server, url = servers[name]
+            before, began = server.cpu_seconds(), time.monotonic()
+            size = _fetch(url)
+            took = time.monotonic() - began
+            spent = server.cpu_seconds() - before
+            figures = {"latency_msec": took * 1000, "cpu_msec": spent * 1000, "page_bytes": float(size)}
+            kit.results.add("scrape", name, figures, size=number, of="cgroups")
+        before_all = {name: server.cpu_seconds() for name, (server, _url) in servers.items()}
+        time.sleep(IDLE_SECONDS)
+        for name, (server, _url) in servers.items():
+            idle = (server.cpu_seconds() - before_all[name]) * 1000 / IDLE_SECONDS
+            memory = server.memory()
+            figures = {"background_msec": idle, **{key: memory[key] for key in ("rss_mib", "descriptors_count")}}
+            kit.results.add("scraped", name, figures, size=number, of="cgroups")
+
+
+def _encoded(kit: Kit, number: int) -> None:
+    """In this process: one sheet through our encoder and prometheus-client's; CPU time per page."""
+    with Exporter(Settings(kmsg=None)) as exporter:
+        sheet = exporter.scraper.scrape()
+        registry = CollectorRegistry()
+        registry.register(_Read(sheet))
+        ways: Mapping[str, Page] = {
+            "ours": lambda: sum(map(len, encode(sheet, "text"))),
+            "prometheus-client": lambda: len(generate_latest(registry)),
+        }
+        for name in in_turn(ways, kit.some(3)):
+            began = time.process_time()
+            ways[name]()
+            spent = (time.process_time() - began) * 1000
+            kit.results.add("encode alone", name, {"cpu_msec": spent}, size=number, of="cgroups")
+
+
+class _Read(Collector):
+    """What was read already, for prometheus-client."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+
+    def describe(self) -> Iterator[Metric]:
+        """Nothing, so that registering encodes nothing."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it."""
+        return families(self._sheet)
+
+
+def _servers(kit: Kit, stack: contextlib.ExitStack, number: int) -> Iterator[tuple[str, tuple[Server, str]]]:
+    port = _free_port()
+    ours = [sys.executable, "-m", "exporters", "--listen", f"127.0.0.1:{port}", "--oom-state", "none", "--no-alerts"]
+    yield "ours", stack.enter_context(_running("ours", ours, f"http://127.0.0.1:{port}/metrics", b"container_cpu"))
+    tools = DebianTools(packages=PACKAGES)
+    try:
+        port, node = _free_port(), tools.tool("prometheus-node-exporter").path
+        command = [node, f"--web.listen-address=127.0.0.1:{port}"]
+        url = f"http://127.0.0.1:{port}/metrics"
+        yield "node_exporter", stack.enter_context(_running("node_exporter", command, url, b"node_load1"))
+        port, netdata = _free_port(), tools.tool("netdata")
+        folder = Path(kit.folder) / f"netdata-{number}"
+        for name in ("cache", "lib", "log"):
+            (folder / name).mkdir(parents=True)
+        (folder / "netdata.conf").write_text(_NETDATA.format(folder=folder, port=port), encoding="utf-8")
+        command = [netdata.path, "-D", "-c", str(folder / "netdata.conf"), "-P", str(folder / "pid")]
+        url = f"http://127.0.0.1:{port}/api/v1/allmetrics?format=prometheus"
+        sign = b"netdata_cgroup_"
+        yield "netdata", stack.enter_context(_running("netdata", command, url, sign, netdata.env, number))
+    except (FetchError, Unavailable, TimeoutError) as error:
+        kit.results.missing.append(f"peers of the exporter at {number} cgroups: {error}")
+
+
+@contextlib.contextmanager
+def _running(
+    name: str, command: list[str], url: str, sign: bytes, environment: Mapping[str, str] | None = None, least: int = 1
+) -> Iterator[tuple[Server, str]]:
+    """Start a server and wait until its page has ``sign`` in it often enough."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while _signs(url, sign) < least:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise TimeoutError(f"{name} does not show {least} cgroups")
+            time.sleep(0.5)
+        yield Server(name, process.pid), url
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _signs(url: str, sign: bytes) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - on loopback
+            page: bytes = answer.read()
+    except OSError:
+        return 0
+    return page.count(sign)
+
+
+def _fetch(url: str) -> int:
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310
+        return len(answer.read())
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

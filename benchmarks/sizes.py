@@ -1,0 +1,140 @@
+"""How costs grow: containers that look once a second, threads whose load is sampled, CPUs in cpuinfo."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from statistics import median
+from typing import Final
+
+from benchmarks.crowd import Crowd, crowd, pollers
+from benchmarks.kit import Kit, in_turn
+from benchmarks.servers import Server, lxcfs, ours
+from cgroup_model.control import add_process, create, kill, remove
+from cgroup_model.keys import escape_path
+from cgroup_model.mounts import discover_mounts
+from cgroup_model.snapshot import UNLIMITED, Host, Policy, ShownCpus, Snapshot
+from procfs_fuse.views import VIEWS
+from tests.scenes import FIXTURES
+from tests.scenes.archive import load
+
+CONTAINERS: Final = (1, 10, 100, 1000)
+THREADS: Final = (1000, 10_000)
+CPUS: Final = (2, 16, 128)
+WATCHED: Final = ("meminfo", "stat", "uptime", "loadavg")  # what top looks at
+POLL_SECONDS: Final = 6
+SAMPLE_SECONDS: Final = 15.5  # of three samples
+
+
+def measure(kit: Kit) -> None:
+    """Measure all of it."""
+    with ours(kit.folder, name="many") as we, lxcfs(kit.folder, name="lxcfs-many") as peer:
+        servers = {"ours": we, "lxcfs": peer}
+        with crowd() as containers:
+            for number in (1, 100) if kit.quick else CONTAINERS:
+                containers.grow_to(number)
+                for name in in_turn(servers, kit.some(3)):
+                    _polled(kit, containers, name, servers[name])
+            for name, server in servers.items():
+                kit.results.add(
+                    "memory, all containers polled", name, server.memory(), size=len(containers.paths), of="containers"
+                )
+        for number in THREADS[:1] if kit.quick else THREADS:
+            _sampled(kit, number, servers)
+    cpuinfo(kit)
+
+
+def _polled(kit: Kit, containers: Crowd, name: str, server: Server) -> None:
+    """Have every container read what top reads, once a second; CPU time of the server per look."""
+    files = {path: _watched(path, server) for path in containers.paths}
+    with pollers(kit.programs.poller, POLL_SECONDS, files) as started:
+        before = server.cpu_seconds()
+        rows = [_told(poller).split() for poller in started]
+        spent = server.cpu_seconds() - before
+    looks = sum(int(row[0]) for row in rows if row)
+    if not looks:
+        raise SystemExit(f"{name}: no poller came to an end")
+    times = [int(row[1]) / 1000 for row in rows if row]
+    figures = {
+        "p50_usec": median(times),
+        "cpu_usec": spent * 1e6 / looks,
+    }
+    kit.results.add("polled once a second", name, figures, size=len(containers.paths), of="containers")
+
+
+def _told(poller: subprocess.Popen[str]) -> str:
+    return poller.stdout.read() if poller.stdout is not None else ""
+
+
+def _watched(path: str, server: Server) -> list[str]:
+    if not server.containers:
+        return [f"{server.mountpoint}/proc/{name}" for name in WATCHED]
+    key = escape_path(path)
+    opened = [f"{server.mountpoint}/containers/{key}/proc/{name}" for name in WATCHED[1:]]
+    return [f"{server.containers}/{key}/proc/meminfo", *opened]
+
+
+def _sampled(kit: Kit, number: int, servers: Mapping[str, Server]) -> None:
+    """Have a container with many threads; CPU time per second of servers that only sample its load."""
+    mounts, path = discover_mounts(), f"/cgscope-bench-{os.getpid()}/docker/{'7' * 64}"
+    create(mounts, path)
+    command = [kit.programs.threads, str(number)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        if process.stdout.readline() != "ready\n":
+            kit.results.missing.append(f"load of {number} threads: this machine does not allow so many")
+            return
+        add_process(mounts, path, process.pid)
+        with pollers(
+            kit.programs.poller, 1, {path: [f"{s.mountpoint}/proc/loadavg" for s in servers.values()]}
+        ) as asked:
+            asked[0].wait()
+        for _ in range(kit.some(3)):
+            before = {name: server.cpu_seconds() for name, server in servers.items()}
+            time.sleep(SAMPLE_SECONDS)
+            for name, server in servers.items():
+                spent = (server.cpu_seconds() - before[name]) * 1000 / SAMPLE_SECONDS
+                kit.results.add("load sampled", name, {"cpu_msec": spent}, size=number, of="threads")
+    finally:
+        kill(mounts, path)
+        process.communicate()
+        remove(mounts, f"/{path.split('/')[1]}", 60.0)
+
+
+def _recorded() -> bytes:
+    found = load((FIXTURES / "v2-128-cpus" / "machine.txt").read_bytes())["proc/cpuinfo"]
+    assert isinstance(found, bytes)  # noqa: S101 - a file, not a link
+    return found
+
+
+def cpuinfo(kit: Kit) -> None:
+    """Render cpuinfo of a recorded machine with 128 CPUs, cut to fewer for the smaller sizes; CPU time per rendering.
+
+    In this process: no server can be given another machine. ``changed`` is a file in which a clock rate has changed, as
+    it does on x86 whenever it is read anew, once a second at most; ``same`` all reads in between.
+    """
+    text, view = _recorded(), VIEWS["proc/cpuinfo"]
+    for number in CPUS:
+        shown = ShownCpus(tuple(range(number)), tuple(range(number)), UNLIMITED)
+        base = Snapshot(
+            path="/docker/b",
+            taken_at=0.0,
+            policy=Policy(),
+            host=Host(cpuinfo=text, online_cpus=tuple(range(number))),
+            cpus=shown,
+        )
+        for _ in range(kit.rounds):
+            began = time.process_time()
+            for one in range(20):
+                view.render(replace(base, host=replace(base.host, cpuinfo=text + b"\n" * one)))
+            changed = (time.process_time() - began) / 20
+            began = time.process_time()
+            for _again in range(2000):
+                view.render(base)
+            same = (time.process_time() - began) / 2000
+            for name, seconds in (("changed", changed), ("same", same)):
+                kit.results.add("cpuinfo rendered", name, {"cpu_usec": seconds * 1e6}, size=number, of="CPUs")
