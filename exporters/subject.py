@@ -65,7 +65,7 @@ class World:
 
     def keep_only(self, alive: set[tuple[str, int]]) -> None:
         """Forget what is remembered of all cgroups but these (path, inode)."""
-        for reader in (self.network, self.starts, self.filesystem, self.schedstat):
+        for reader in (self.network, self.starts, self.filesystem, self.schedstat, self.oom):
             if reader is not None:
                 reader.keep_only(alive)
         if self.alerts is not None and self.alerts.container_logs is not None:

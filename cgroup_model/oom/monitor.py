@@ -21,7 +21,7 @@ from cgroup_model.kmsg import DEVICE, KernelLog
 from cgroup_model.mounts import Mounts
 from cgroup_model.oom.attribution import Attribution
 from cgroup_model.oom.ledger import Identify, Ledger
-from cgroup_model.oom.records import Report
+from cgroup_model.oom.records import Account, Report
 from cgroup_model.oom.state import State, StateFile
 from cgroup_model.oom.victims import VictimParser
 from cgroup_model.oom.watches import MOST_REGISTERED, Changes, Watch, Watches
@@ -115,6 +115,15 @@ class OomMonitor:
             if self._thread is None:
                 self._save(at_once=True)
             return report
+
+    def look(self, path: str) -> Account | None:
+        """Read the counters of one living cgroup anew and give its account; None when it has none."""
+        with self._lock:
+            watch = self._watches.living.get(path) if self._watches is not None else None
+            if watch is not None:
+                self._read(watch)
+            entry = self._ledger.entries.get(path)
+            return entry.frozen() if entry is not None else None
 
     def close(self) -> None:
         """End the thread, write the state, close everything."""

@@ -17,8 +17,9 @@ _ORIGIN: Final = "{0.v1} (v1), {0.v2} (v2), watched; the ledger".format(ORIGINS[
 
 
 def _kills(subject: Subject) -> Kills | None:
-    oom = subject.world.oom
-    return oom.read(subject.cgroup) if oom is not None else None
+    oom, memory = subject.world.oom, subject.snapshot.memory
+    events = memory.events if memory is not None else None
+    return oom.read(subject.cgroup, events.oom_kill if events is not None else None) if oom is not None else None
 
 
 def _report(machine: Machine) -> Report | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,16 +36,31 @@ class OomReader:
         self._exported = exported
         self.report = Report(0.0)
         """As of this scrape."""
-        self._accounts: Mapping[str, Account] = {}
+        self._accounts: dict[str, Account] = {}
+        self._counted: dict[tuple[str, int], int] = {}  # (path, inode) -> kills that its own files told last
 
     def begin(self) -> None:
         """Begin a scrape."""
         self.report = self._monitor.report(page=True)
         self._accounts = {account.path: account for account in self.report.accounts}
 
-    def read(self, cgroup: Cgroup) -> Kills | None:
-        """Count the kills of a cgroup; None where memory is not counted for it. Of the root, all the machine's."""
+    def keep_only(self, alive: Collection[tuple[str, int]]) -> None:
+        """Forget all cgroups but these (path, inode)."""
+        for key in self._counted.keys() - alive:
+            del self._counted[key]
+
+    def read(self, cgroup: Cgroup, counted: int | None = None) -> Kills | None:
+        """Count the kills of a cgroup; None where memory is not counted for it. Of the root, all the machine's.
+
+        ``counted`` is what the cgroup's own counter said in this scrape: later than the ledger was looked at. Where it
+        has risen the ledger is asked once more, so that no page has more kills there than here.
+        """
         path = cgroup.paths.get("memory", cgroup.path)
+        key = (cgroup.path, cgroup.inode)
+        if counted and path != _ROOT and self._counted.get(key) != counted:
+            self._counted[key] = counted
+            if (anew := self._monitor.look(path)) is not None:
+                self._accounts[path] = anew
         account = self._accounts.get(path)
         if path == _ROOT:
             machine = self.report.machine_kills

@@ -232,6 +232,36 @@ def test_without_watching_counters_are_read_all_the_same(mounts: Mounts, limited
         assert accounts(monitor.report())[path].kills == 1
 
 
+@pytest.mark.parametrize("watching", [False, True])
+def test_a_kill_during_a_scrape_is_in_both_counts(
+    mounts: Mounts, limited: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, watching: bool
+) -> None:
+    """The ledger is looked at before the cgroups are read: a page never has fewer kills than a cgroup's own file."""
+    path = limited(f"docker/{'cd' * 32}")
+    switches = {family: family in ("memory", "oom") for family in FAMILIES}
+    with Exporter(Settings(collectors=switches, oom_state=str(tmp_path / "oom.json"))) as exporter:
+        if watching:
+            exporter.watch()
+        reader = exporter.world.oom
+        assert reader is not None
+        begin = reader.begin
+
+        def then_kill() -> None:
+            begin()
+            die_of_oom(mounts, path)
+
+        monkeypatch.setattr(reader, "begin", then_kill)
+        for count in (1, 2):
+            page = lines_about(path, b"".join(encode(exporter.scraper.scrape(), "text")).decode())
+            found = {
+                line.split("{")[0]: float(line.rpartition(" ")[2])
+                for line in page.splitlines()
+                if line.startswith("container_oom_kills_total{") or 'event="oom_kill"' in line
+            }
+            assert found["container_memory_events_total"] == count
+            assert found["container_oom_kills_total"] == count
+
+
 def test_it_ends_when_it_is_told_to(limited: Callable[[str], str], monitor: OomMonitor) -> None:
     """The thread, at once; what is asked afterwards is empty, and closing twice is closing once."""
     limited("quiet")
