@@ -8,7 +8,8 @@ import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -18,31 +19,30 @@ from textual.timer import Timer
 
 from cgscope.errors import Failure
 from ctop import actions, settings
-from ctop.arrange import View
-from ctop.filters import parse
 from ctop.inside import device_names, mounted_inside
 from ctop.keyboard import Keyboard
-from ctop.past import Past
 from ctop.screens.common import Common
 from ctop.screens.dialogs import CSS as DIALOGS
 from ctop.screens.main import MainScreen
-from ctop.session import Session
 from ctop.settings import Settings
 from ctop.themes import THEMES, Theme, choose
+from ctop.times import local_zone
 from ctop.widgets import Lines
 
 if TYPE_CHECKING:
     from cgroup_model.oom import Victim
     from cgroup_model.processes import Process, Processes
+    from ctop.first import Handover
     from ctop.live import Live
-    from ctop.scene import Entry, Scenes
+    from ctop.scene import Entry
+    from ctop.session import Session
     from ctop.victims import Victims
 
 _SECOND_LOOK_SECONDS = 0.3  # after the start: when the first frame is out
 
 
 class CtopApp(App[None]):
-    """Shows scenes. ``live`` is what can be acted on, ``recorded`` the recording that is replayed instead."""
+    """Shows a session. ``live`` is what can be acted on; ``before`` drew the first frame."""
 
     ENABLE_COMMAND_PALETTE = False
     ALLOW_SELECT = False
@@ -51,33 +51,24 @@ class CtopApp(App[None]):
 
     def __init__(
         self,
-        scenes: Scenes,
+        session: Session,
         chosen: Settings,
         *,
         live: Live | None = None,
-        recorded: Past | None = None,
         read_only: bool = False,
         environ: Mapping[str, str] = os.environ,
         zone: tzinfo | None = None,
+        before: Handover | None = None,
     ) -> None:
-        super().__init__(ansi_color=True)
-        view = View(
-            sort=chosen.sort,
-            reverse=chosen.reverse,
-            filter=parse(chosen.filter),
-            tree=chosen.tree,
-            group=chosen.group,  # type: ignore[arg-type]
-            show_all=chosen.all,
-        )
+        super().__init__(ansi_color=True, driver_class=None if before is None else before.driver())
         self.settings = chosen
-        self.session = Session(scenes, view, chosen.columns, recorded=recorded)
+        self.session = session
         self.machine = None if live is None else actions.Machine(live.mounts, live.tree)
         self.is_read_only = read_only
-        self.is_replay = recorded is not None
-        self.zone: tzinfo = zone or datetime.now().astimezone().tzinfo or UTC
+        self.zone: tzinfo = zone or local_zone()
         self.theme_colours: Theme = choose(chosen.theme, environ)
-        self.device_names = device_names() if live is not None else {}
         self.failure: BaseException | None = None
+        self._before = before
         self._environ = environ
         self._live = live
         self._processes: Processes | None = None
@@ -93,20 +84,23 @@ class CtopApp(App[None]):
             await super().on_event(event)
 
     def on_mount(self) -> None:
-        """Look for the first time, then again and again."""
+        """Look again and again."""
         self.run_worker(self._keyboard.run())
-        self.session.refresh()
+        if self.session.scene is None:
+            self.session.refresh()
         main = MainScreen()
         self.push_screen(main)
         if self.settings.hint:
             main.message, main.is_problem = self.settings.hint, True
         self._timer = self.set_interval(self.settings.delay, self._tick)
-        if not self.is_replay:
+        if not self.session.is_replay:
             self.set_timer(_SECOND_LOOK_SECONDS, self._tick)  # so that the next regular look has rates
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(ValueError, RuntimeError):  # not the main thread: somebody else's signals
                 loop.add_signal_handler(number, self.exit)
+        if self._before is not None:
+            self._before.take_signals()
 
     def _tick(self) -> None:
         if self.session.is_paused:
@@ -154,8 +148,8 @@ class CtopApp(App[None]):
                 lines.use(self.theme_colours)
         return self.theme_colours.name
 
-    def save(self) -> tuple[str]:
-        """Save the settings; returns what to say about it."""
+    def save(self) -> tuple[str, bool]:
+        """Save the settings; returns what to say, and whether it is a problem."""
         view = self.session.view
         self.set(
             columns=self.session.columns,
@@ -169,10 +163,15 @@ class CtopApp(App[None]):
         try:
             settings.save(path, self.settings)
         except OSError as error:
-            return (f"cannot save to {path}: {error.strerror}",)
-        return (f"saved to {path}",)
+            return f"cannot save to {path}: {error.strerror}", True
+        return f"saved to {path}", False
 
     # ------------------------------------------------------------------------------------------- inside
+
+    @cached_property
+    def device_names(self) -> Mapping[tuple[int, int], str]:
+        """Names of block devices by (major, minor); none in a recording."""
+        return {} if self._live is None else device_names()
 
     def in_background(self, work: Callable[[], str], say: Callable[..., None]) -> None:
         """Do something that may wait, in a thread, and say how it went."""

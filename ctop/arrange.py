@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from cgroup_model.engines import Kind
 from cgroup_model.snapshot import UNLIMITED
-from ctop.columns import COLUMNS, Column
+from ctop.columns import COLUMNS
 from ctop.filters import Filter
 from ctop.format import Value, clean
 from ctop.scene import Entry, Scene
@@ -182,8 +182,3 @@ def _leaf_title(entry: Entry) -> str:
     """The engine's name of a container, else the last part of the path: the rest is above it."""
     name = title(entry) if entry.is_container else clean(entry.path.rpartition("/")[2])
     return name or "/"
-
-
-def column_of(view: View) -> Column:
-    """The column that the list is sorted by."""
-    return COLUMNS[view.sort]

@@ -17,18 +17,21 @@ from cgscope.quantities import parse_duration
 from cgscope.terminal import columns as text_columns
 from cgscope.terminal import wants_colour
 from ctop.arrange import GROUPINGS, View
-from ctop.batch import Batch, Format, csv_heading, csv_rows, json_line, samples, table_lines
 from ctop.columns import COLUMNS, DEFAULT, Column, chosen, listing
 from ctop.filters import parse as parse_filter
+from ctop.first import Handover
 from ctop.live import Live
-from ctop.output import Output
+from ctop.session import open_session
 from ctop.settings import Settings, load, path_of
-from ctop.themes import THEMES
+from ctop.themes import THEMES, choose
+from ctop.times import local_zone
 
 if TYPE_CHECKING:
     from ctop.app import CtopApp
+    from ctop.batch import Batch, Format
     from ctop.recorded import Replay
     from ctop.scene import Scenes
+    from ctop.session import Session
 
 PROGRAM: Final = "ctop"
 _LEAST_DELAY: Final = 0.1
@@ -107,28 +110,34 @@ def run_interactive(options: argparse.Namespace) -> int:
     settings = settings_of(options)
     if not (os.isatty(0) and os.isatty(1)):
         raise UsageError("standard input and output are no terminal", "use --once, -n, --json or --csv")
-    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type] # asyncio does without: 5 MiB less, and no TLS here
-    from ctop.app import CtopApp  # noqa: PLC0415 - textual is slow to import, and batch mode does without
-
     sys.__stderr__ = sys.__stdout__  # type: ignore[misc] # where textual draws: `ctop 2>log` must still show something
     if options.replay:
         replay = open_replay(options.replay)
-        app = CtopApp(replay, settings, recorded=replay, read_only=True)
-        return _show(app, replay)
+        return _show(open_session(replay, settings, recorded=replay), settings, None, is_read_only=True)
     live = open_live()
     scenes = recorded(live, options.record) if options.record else live
-    app = CtopApp(scenes, settings, live=live, read_only=options.read_only)
-    return _show(app, scenes)
+    return _show(open_session(scenes, settings), settings, live, is_read_only=options.read_only)
 
 
-def _show(app: CtopApp, scenes: Scenes) -> int:
+def _show(session: Session, settings: Settings, live: Live | None, *, is_read_only: bool) -> int:
+    theme, zone = choose(settings.theme, os.environ), local_zone()
     try:
-        app.run()
+        with Handover(session, theme, zone, has_head=settings.head, is_read_only=is_read_only) as before:
+            app = _app()(session, settings, live=live, read_only=is_read_only, zone=zone, before=before)
+            app.run()
     finally:
-        scenes.close()
+        session.scenes.close()
     if app.failure is not None:
         raise app.failure
     return 0
+
+
+def _app() -> type[CtopApp]:
+    """Import what draws everything but the first frame; it takes a while."""
+    sys.modules.setdefault("ssl", None)  # type: ignore[arg-type] # asyncio does without: 5 MiB less, and no TLS here
+    from ctop.app import CtopApp  # noqa: PLC0415 - and batch mode does without
+
+    return CtopApp
 
 
 def recorded(live: Live, path: str) -> Scenes:
@@ -173,6 +182,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def batch_of(options: argparse.Namespace) -> Batch:
     """What the options ask to print."""
+    from ctop.batch import Batch  # noqa: PLC0415 - the interactive view does without
+
     style: Format = "json" if options.json else "csv" if options.csv else "table"
     if options.columns:
         columns = chosen(options.columns.split(","))
@@ -214,6 +225,9 @@ def view_of(options: argparse.Namespace) -> View:
 
 def run_batch(batch: Batch, scenes: Scenes) -> int:
     """Print until the count is reached or somebody interrupts."""
+    from ctop.batch import csv_heading, csv_rows, json_line, samples, table_lines  # noqa: PLC0415 - as above
+    from ctop.output import Output  # noqa: PLC0415
+
     terminal = os.isatty(1)
     output = Output(sys.stdout, colour=wants_colour(sys.stdout))
     width = shutil.get_terminal_size().columns if terminal else None

@@ -1,14 +1,19 @@
-"""Moments as people write them. Pure."""
+"""Moments as people write them."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 from cgscope.quantities import parse_duration
 
 _CLOCK: Final = re.compile(r"([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?", re.ASCII)
+
+
+def local_zone() -> tzinfo:
+    """The time zone of whoever looks."""
+    return datetime.now().astimezone().tzinfo or UTC
 
 
 def parse_moment(text: str, shown: datetime) -> float:

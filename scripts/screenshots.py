@@ -16,6 +16,7 @@ from cgroup_model.recording import Recorder, Recording
 from cgroup_model.snapshot import Need
 from ctop.app import CtopApp
 from ctop.recorded import RECORDED, Replay, look_of
+from ctop.session import open_session
 from ctop.settings import Settings
 from tests.ctop.machines import Recorded
 
@@ -53,7 +54,9 @@ def record(path: str, folder: Path) -> None:
 async def draw(path: str, keys: Sequence[str]) -> str:
     """Press keys at the end of the recording and draw what is seen."""
     replay = Replay(Recording(path))
-    app = CtopApp(replay, Settings(delay=3600.0), recorded=replay, read_only=True, environ={}, zone=ZoneInfo("UTC"))
+    settings = Settings(delay=3600.0)
+    session = open_session(replay, settings, recorded=replay)
+    app = CtopApp(session, settings, read_only=True, environ={}, zone=ZoneInfo("UTC"))
     async with app.run_test(size=SIZE) as pilot:
         app.session.go_to(LOOKS - 1)
         app.session.is_paused = False

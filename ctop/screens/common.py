@@ -19,8 +19,8 @@ from ctop.screens.dialogs import Confirm, Menu, Pager, Prompt
 from ctop.values import title
 
 if TYPE_CHECKING:
-    from ctop.app import CtopApp
     from ctop.scene import Entry
+    from ctop.screens.host import Host
     from ctop.session import Session
 
 _SHELL_DIRECTORY = "/"
@@ -35,9 +35,9 @@ class Common(Screen[None]):
     is_problem = False
 
     @property
-    def ctop(self) -> CtopApp:
+    def ctop(self) -> Host:
         """The application."""
-        return cast("CtopApp", self.app)
+        return cast("Host", self.app)
 
     @property
     def session(self) -> Session:
@@ -120,7 +120,7 @@ class Common(Screen[None]):
     def action_logs(self) -> None:
         """Show the end of the container's log."""
         entry = self.current()
-        path = None if entry is None or self.ctop.is_replay else find_log(entry.identity)
+        path = None if entry is None or self.session.is_replay else find_log(entry.identity)
         if path is None:
             self.say("no log file of it is known here", problem=True)
             return

@@ -22,6 +22,7 @@ from ctop.scene import Scene
 from ctop.screens.detail import DetailScreen
 from ctop.screens.dialogs import Menu, Pager, Prompt
 from ctop.screens.main import MainScreen
+from ctop.session import open_session
 from ctop.settings import Settings, load
 from ctop.widgets import Lines
 from tests.ctop.scenes import Still, containers, entry, scene
@@ -75,7 +76,8 @@ async def running(shown: Scene | None = None, size: tuple[int, int] = (120, 30),
     """Run the application over a scene that never changes."""
     scenes = more.pop("scenes", None) or Still(shown or scene())
     settings = more.pop("settings", Settings(delay=SLOW))
-    app = CtopApp(scenes, settings, zone=ZoneInfo("UTC"), **{"environ": {"HOME": "/nonexistent"}, **more})
+    session = open_session(scenes, settings, recorded=more.pop("recorded", None))
+    app = CtopApp(session, settings, zone=ZoneInfo("UTC"), **{"environ": {"HOME": "/nonexistent"}, **more})
     async with app.run_test(size=size) as pilot:
         await pilot.pause()
         yield Run(app, pilot)

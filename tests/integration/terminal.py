@@ -132,7 +132,7 @@ class Terminal:
         """True when echo and line mode are as before, the cursor is seen, and the other screen and mouse are off."""
         same = termios.tcgetattr(self._slave)[:4] == self.before[:4]
         off = all(
-            self.raw.rfind(b"\x1b[?" + mode + b"l") > self.raw.rfind(b"\x1b[?" + mode + b"h")
+            self.raw.rfind(b"\x1b[?" + mode + b"l") >= self.raw.rfind(b"\x1b[?" + mode + b"h")
             for mode in (b"1049", b"1000")
         )
         return same and off and self.raw.rfind(b"\x1b[?25h") > self.raw.rfind(b"\x1b[?25l")

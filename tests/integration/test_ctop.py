@@ -219,6 +219,18 @@ def test_a_crash_is_one_line(tmp_path: Path) -> None:
         assert "Traceback" not in sent
 
 
+def test_a_crash_behind_the_first_frame(tmp_path: Path) -> None:
+    """The first frame is there before Textual; when that cannot even start, the terminal is given back all the same."""
+    code = "import sys, ctop.cli\nsys.modules['textual.app'] = None\nsys.exit(ctop.cli.main(['--all']))\n"
+    with Terminal([sys.executable, "-c", code], environment(tmp_path)) as terminal:
+        assert terminal.wait_until_gone() == 1
+        assert terminal.is_restored
+        sent = terminal.raw.decode(errors="replace")
+        assert "? help" in sent
+        assert "internal error: ModuleNotFoundError" in sent
+        assert "Traceback" not in sent
+
+
 def test_suspend_and_come_back(tmp_path: Path) -> None:
     """^Z gives the terminal back and stops, as a shell with jobs expects; SIGCONT draws everything again."""
     with Terminal(CTOP, environment(tmp_path)) as terminal:
