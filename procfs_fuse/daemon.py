@@ -254,7 +254,7 @@ class _Keeper:
             "restarts": self._crew.restarts,
             "hung": self._crew.hung,
             "repaired": self._repairs.found,
-            "uptime_seconds": round(time.time() - self._instance.started_at, 3),
+            "uptime_seconds": round(max(0.0, time.time() - self._instance.started_at), 3),
             "transport": self._instance.transport,
             "automatic": self._instance.automatic,
         }

@@ -74,7 +74,6 @@ class Service:
         sys_root: str = "/sys",
     ) -> None:
         self.mountpoint = mountpoint
-        self.containers_mountpoint = os.path.join(state_dir, "containers")
         self._state_dir = state_dir
         self._ttl_ns = ttl_ms * 1_000_000
         chosen = self._chosen = (selection or Selection()).of({**VIEWS, **TREES})

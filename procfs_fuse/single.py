@@ -141,7 +141,7 @@ class _Server:
             "served": True,
             "restarts": 0,
             "repaired": [],
-            "uptime_seconds": round(time.time() - self._instance.started_at, 3),
+            "uptime_seconds": round(max(0.0, time.time() - self._instance.started_at), 3),
             "transport": TRANSPORT,
             "without": list(CANNOT),
             "automatic": False,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.panel import Board, Panel, Query, Row
+from dashboards.panel import Board, Panel, Query, Row, Unit
 
 _NO_PSI = "this kernel accounts no pressure for cgroups (PSI off, or cgroup v1 alone)"
 _V2 = "cgroup v1 does not count this"
@@ -10,6 +10,10 @@ _V2 = "cgroup v1 does not count this"
 
 def _rate(metric: str) -> str:
     return f"rate({metric}[$__rate_interval])"
+
+
+def _panel(title: str, text: str, unit: Unit, *queries: Query, runbook: str = "", why: str = "") -> Panel:
+    return Panel(title, text, unit, queries, scope="container", runbook=runbook, may_be_empty=why)
 
 
 BOARD = Board(
@@ -21,88 +25,70 @@ BOARD = Board(
         Row(
             "CPU",
             (
-                Panel(
+                _panel(
                     "CPU",
                     "CPUs in use, by mode, and the least quota of all levels. At the quota, tasks are throttled.",
                     "short",
-                    (
-                        Query(_rate("container_cpu_user_seconds_total"), "user"),
-                        Query(_rate("container_cpu_system_seconds_total"), "kernel"),
-                        Query(_rate("container_cpu_usage_seconds_total"), "all"),
-                        Query("container_effective_cpu_limit_cores > 0", "quota", limit=True),
-                    ),
-                    scope="container",
+                    Query(_rate("container_cpu_user_seconds_total"), "user"),
+                    Query(_rate("container_cpu_system_seconds_total"), "kernel"),
+                    Query(_rate("container_cpu_usage_seconds_total"), "all"),
+                    Query("container_effective_cpu_limit_cores > 0", "quota", limit=True),
                 ),
-                Panel(
+                _panel(
                     "Throttling",
                     "Periods in which the quota was used up, of all that ran.",
                     "percentunit",
-                    (
-                        Query(
-                            f"{_rate('container_cpu_cfs_throttled_periods_total')} / {_rate('container_cpu_cfs_periods_total')}",
-                            "throttled",
-                        ),
+                    Query(
+                        f"{_rate('container_cpu_cfs_throttled_periods_total')} / {_rate('container_cpu_cfs_periods_total')}",
+                        "throttled",
                     ),
-                    scope="container",
                     runbook="ContainerCpuThrottled",
-                    may_be_empty="it has no quota",
+                    why="it has no quota",
                 ),
             ),
         ),
         Row(
             "Memory",
             (
-                Panel(
+                _panel(
                     "Memory",
                     "What it has, and its limit. At the limit the kernel reclaims, then kills: page cache can go, anonymous memory cannot.",
                     "bytes",
-                    (
-                        Query("container_memory_usage_bytes", "in use"),
-                        Query("container_memory_working_set_bytes", "working set"),
-                        Query("container_memory_rss", "anonymous"),
-                        Query("container_memory_cache", "page cache"),
-                        Query("container_effective_memory_limit_bytes > 0", "limit", limit=True),
-                        Query("container_effective_memory_high_bytes > 0", "high", limit=True),
-                    ),
-                    scope="container",
+                    Query("container_memory_usage_bytes", "in use"),
+                    Query("container_memory_working_set_bytes", "working set"),
+                    Query("container_memory_rss", "anonymous"),
+                    Query("container_memory_cache", "page cache"),
+                    Query("container_effective_memory_limit_bytes > 0", "limit", limit=True),
+                    Query("container_effective_memory_high_bytes > 0", "high", limit=True),
                     runbook="ContainerMemoryNearLimit",
                 ),
-                Panel(
+                _panel(
                     "Kernel memory",
                     "Memory that the kernel uses for it. Growing slab: files or sockets without end.",
                     "bytes",
-                    (
-                        Query("container_memory_kernel_usage", "all"),
-                        Query("container_memory_slab_bytes", "slab"),
-                        Query("container_memory_kernel_stack_bytes", "stacks"),
-                        Query("container_memory_pagetables_bytes", "page tables"),
-                        Query("container_memory_sock_bytes", "sockets"),
-                    ),
-                    scope="container",
+                    Query("container_memory_kernel_usage", "all"),
+                    Query("container_memory_slab_bytes", "slab"),
+                    Query("container_memory_kernel_stack_bytes", "stacks"),
+                    Query("container_memory_pagetables_bytes", "page tables"),
+                    Query("container_memory_sock_bytes", "sockets"),
                     runbook="ContainerKernelMemoryGrowing",
-                    may_be_empty=_V2,
+                    why=_V2,
                 ),
-                Panel(
+                _panel(
                     "Refaults",
                     "Pages per second that were needed again soon after they had been dropped: the cache is too small.",
                     "short",
-                    (
-                        Query(_rate("container_memory_workingset_refault_file_total"), "files"),
-                        Query(_rate("container_memory_workingset_refault_anon_total"), "anonymous"),
-                    ),
-                    scope="container",
+                    Query(_rate("container_memory_workingset_refault_file_total"), "files"),
+                    Query(_rate("container_memory_workingset_refault_anon_total"), "anonymous"),
                     runbook="ContainerMemoryPressure",
-                    may_be_empty="the kernel does not count refaults",
+                    why="the kernel does not count refaults",
                 ),
-                Panel(
+                _panel(
                     "Events",
                     "Times that the limit was hit, and processes killed, in the time that a point stands for.",
                     "short",
-                    (
-                        Query("increase(container_memory_events_total[$__rate_interval])", "{{event}}"),
-                        Query("increase(container_oom_kills_total[$__rate_interval])", "OOM kills"),
-                    ),
-                    scope="container",
+                    Query("increase(container_memory_events_total[$__rate_interval])", "{{event}}"),
+                    Query("increase(container_oom_kills_total[$__rate_interval])", "OOM kills"),
                     runbook="ContainerOomKilled",
                 ),
             ),
@@ -110,26 +96,22 @@ BOARD = Board(
         Row(
             "Waiting and threads",
             (
-                Panel(
+                _panel(
                     "Waiting",
                     "Share of time in which some task waited.",
                     "percentunit",
-                    tuple(
+                    *(
                         Query(_rate(f"container_pressure_{one}_waiting_seconds_total"), f"for {one}")
                         for one in ("cpu", "memory", "io")
                     ),
-                    scope="container",
-                    may_be_empty=_NO_PSI,
+                    why=_NO_PSI,
                 ),
-                Panel(
+                _panel(
                     "Threads",
                     "Threads, and the least limit of all levels. At the limit, fork fails.",
                     "short",
-                    (
-                        Query("container_threads", "threads"),
-                        Query("container_effective_threads_max > 0", "limit", limit=True),
-                    ),
-                    scope="container",
+                    Query("container_threads", "threads"),
+                    Query("container_effective_threads_max > 0", "limit", limit=True),
                     runbook="ContainerThreadsNearLimit",
                 ),
             ),
@@ -137,27 +119,21 @@ BOARD = Board(
         Row(
             "Disk and network",
             (
-                Panel(
+                _panel(
                     "Disk",
                     "Bytes per second, by device.",
                     "binBps",
-                    (
-                        Query(_rate("container_fs_reads_bytes_total"), "read {{device}}"),
-                        Query(_rate("container_fs_writes_bytes_total"), "written {{device}}"),
-                    ),
-                    scope="container",
-                    may_be_empty="it has not touched a disk",
+                    Query(_rate("container_fs_reads_bytes_total"), "read {{device}}"),
+                    Query(_rate("container_fs_writes_bytes_total"), "written {{device}}"),
+                    why="it has not touched a disk",
                 ),
-                Panel(
+                _panel(
                     "Network",
                     "Bytes per second, by interface. Containers of a pod share a network: the pod tells it.",
                     "binBps",
-                    (
-                        Query(_rate("container_network_receive_bytes_total"), "received {{interface}}"),
-                        Query(_rate("container_network_transmit_bytes_total"), "sent {{interface}}"),
-                    ),
-                    scope="container",
-                    may_be_empty="it has no network of its own",
+                    Query(_rate("container_network_receive_bytes_total"), "received {{interface}}"),
+                    Query(_rate("container_network_transmit_bytes_total"), "sent {{interface}}"),
+                    why="it has no network of its own",
                 ),
             ),
         ),

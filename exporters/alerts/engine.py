@@ -8,6 +8,7 @@ Source: rules/alerting.go of Prometheus 2.42; the two levels are those of `expor
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -26,8 +27,11 @@ Samples = Mapping[str, Mapping[Labels, float]]
 _LookedUp = tuple[str, Vector]
 """Of one rule at one moment: the containers with most, and the series that have details."""
 
+_LEAST_STEP_SECONDS: Final = 1.0
 _NO_OVERRIDES: Final = Overrides(())
 _NONE: Final[Mapping[str, str]] = {}
+
+log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -58,6 +62,7 @@ class Engine:
         self._tracks: dict[Key, Track] = {}
         self._restored: set[Key] = set()
         self._began: float | None = None
+        self._last: float | None = None
 
     @property
     def tracks(self) -> Mapping[Key, Track]:
@@ -83,12 +88,15 @@ class Engine:
         self.store.keep_from(other.store)
         self._tracks = other._tracks
         self._owners = other._owners
-        self._restored, self._began = other._restored, other._began
+        self._restored, self._began, self._last = other._restored, other._began, other._last
 
     def evaluate(self, now: float, samples: Samples) -> Outcome:
         """Take over the samples of a moment, seconds of the epoch, and evaluate all rules."""
         if self._began is None:
             self._began = now
+        if self._last is not None and now < self._last:
+            self._set_back(now - self._last - _LEAST_STEP_SECONDS)
+        self._last = now
         self.store.add(now, samples)
         self._owners.learn(samples.get(METRIC, {}))
         before, self._tracks = self._tracks, {}
@@ -106,6 +114,14 @@ class Engine:
         )
         active = tuple(track.alert for track in self._tracks.values() if track.alert is not None)
         return Outcome(now, active, resolved, failures)
+
+    def _set_back(self, seconds: float) -> None:
+        """The machine's clock was set back: what was seen moves along, or it would lie in the future for so long."""
+        log.warning("the clock was set back by %.0f seconds", -seconds)
+        self.store.shift(seconds)
+        self._began = None if self._began is None else self._began + seconds
+        for track in self._tracks.values():
+            track.began += seconds
 
     def _evaluate_rule(self, rule: Rule, moment: Moment, before: Mapping[Key, Track]) -> None:
         values = evaluate(parse(rule.value), moment)

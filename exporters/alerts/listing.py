@@ -53,6 +53,12 @@ def list_alerts(arguments: Sequence[str]) -> int:
     return 0
 
 
+_WITHOUT_OVERRIDES: Final = """\
+# The configuration has overrides for some containers. They are not in here: Prometheus has no labels of engines, and
+# knows rules for all. Route or silence these containers' alerts in Alertmanager instead.
+"""
+
+
 def _rules(path: str | None) -> str:
     config = AlertConfig()
     try:
@@ -64,6 +70,8 @@ def _rules(path: str | None) -> str:
         raise Failure(str(error)) from error
     groups = list(files(config.rules, config.runbooks).values())
     head, *_ = groups[0].partition("groups:\n")
+    if config.overrides:
+        head += _WITHOUT_OVERRIDES
     return f"{head}groups:\n" + "".join(text.partition("groups:\n")[2] for text in groups)
 
 

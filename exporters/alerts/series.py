@@ -39,6 +39,10 @@ class Series:
         self.times.append(time)
         self.values.append(value)
 
+    def shift(self, seconds: float) -> None:
+        """Have been seen so much later, or earlier."""
+        self.times = array("d", [time + seconds for time in self.times])
+
     def forget(self, before: float) -> None:
         """Drop samples older than a time."""
         count = bisect_left(self.times, before)
@@ -80,6 +84,12 @@ class Store:
                 series.append(time, value)
             self._end_others(known, new, time)
             self._forget(known, time - self.reach[name])
+
+    def shift(self, seconds: float) -> None:
+        """Have seen everything so much later, or earlier: for a clock that was set."""
+        for known in self._series.values():
+            for series in known.values():
+                series.shift(seconds)
 
     def keep_from(self, other: Store) -> None:
         """Take over what another store knows, as far as it is of use here."""

@@ -56,20 +56,6 @@ def to_alertmanager(alerts: Iterable[Alert], now: float, repeat_seconds: float) 
     ).encode()
 
 
-def to_listing(alerts: Iterable[Alert]) -> list[dict[str, Any]]:
-    """Give alerts as Prometheus' ``/api/v1/alerts`` does."""
-    return [
-        {
-            "labels": dict(alert.labels),
-            "annotations": dict(alert.annotations),
-            "state": alert.state,
-            "activeAt": timestamp(alert.since),
-            "value": f"{alert.value:.12g}",
-        }
-        for alert in alerts
-    ]
-
-
 def timestamp(epoch: float) -> str:
     """Write seconds of the epoch as RFC 3339 has it."""
     return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

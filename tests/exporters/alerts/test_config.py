@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cgscope.yamlfile import ConfigError, load
 from exporters.alerts.config import AlertConfig, read_alerts
@@ -190,3 +191,14 @@ def test_rules_are_printed_for_prometheus(tmp_path: Path, capfd: pytest.CaptureF
     assert printed.count("groups:") == 1
     assert "ContainerEmpty" not in printed
     assert "cgscope:container_gone > 31" in printed
+    assert "overrides" not in printed
+
+
+def test_the_printed_rules_say_what_they_lack(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Overrides cannot be told to Prometheus: whoever uses the file reads that in it, and it is still one file."""
+    path = tmp_path / "exporter.yml"
+    path.write_text("alerts:\n  overrides:\n  - {match: {engine: docker}, rules: {ContainerGone: off}}\n")
+    assert main(["alerts", "--rules", "--config", str(path)]) == 0
+    printed = capfd.readouterr().out
+    assert "overrides for some containers" in printed
+    assert "cgscope:container_gone" in str(yaml.safe_load(printed)["groups"])

@@ -185,3 +185,41 @@ def test_a_damaged_memory_is_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "alerts.json"
     path.write_text(text)
     assert load(str(path)) == {}
+
+
+OOM = Rule(
+    "Kills", "test", "increase(container_oom_kills_total[5m])", "", "", levels={"critical": Level(0, 0, for_seconds=60)}
+)
+
+
+@pytest.mark.parametrize("jump", [-3600.0, -1.5, -1e9])
+def test_a_clock_that_is_set_back(jump: float, caplog: pytest.LogCaptureFixture) -> None:
+    """What was seen moves along: the alert goes on, begins when it began, and ends when it would have; it is logged."""
+    engine, kills = Engine([OOM]), {labels(id="/a"): 1.0}
+    for second in range(0, 121, 15):
+        outcome = engine.evaluate(1e9 + 7200.0 + second, {"container_oom_kills_total": dict(kills)})
+        kills[labels(id="/a")] = 1.0 if second < 30 else 2.0
+    assert [one.state for one in outcome.active] == ["firing"]
+    began = outcome.active[0].since
+    now = 1e9 + 7200.0 + 120 + jump
+    outcome = engine.evaluate(now, {"container_oom_kills_total": dict(kills)})
+    assert [one.since for one in outcome.firing] == [pytest.approx(began + jump - 1)]
+    assert "set back" in caplog.text
+    states = [
+        bool(engine.evaluate(now + 15 * n, {"container_oom_kills_total": dict(kills)}).firing) for n in range(1, 30)
+    ]
+    assert states == sorted(states, reverse=True)
+    assert not states[-1]
+
+
+def test_a_clock_that_is_set_forward() -> None:
+    """As after a suspend: the past is past, nothing is made up, and what is new fires."""
+    engine = Engine([OOM])
+    for second in range(0, 121, 15):
+        engine.evaluate(1000.0 + second, {"container_oom_kills_total": {labels(id="/a"): 1.0 + (second > 60)}})
+    assert not engine.evaluate(90000.0, {"container_oom_kills_total": {labels(id="/a"): 2.0}}).active
+    for second in range(15, 200, 15):
+        outcome = engine.evaluate(
+            90000.0 + second, {"container_oom_kills_total": {labels(id="/a"): 2.0 + (second > 60)}}
+        )
+    assert [one.state for one in outcome.active] == ["firing"]
