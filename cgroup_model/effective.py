@@ -70,9 +70,40 @@ def is_limited(level: MemoryLevel) -> bool:
 
 def adds_nothing(memory: Memory, above: MemoryBounds) -> bool:
     """Tell whether a cgroup's own record changes nothing of what its ancestors allow: it has no limit."""
-    return all(
-        own is None or (own is UNLIMITED and of_others is not None)
-        for own, of_others in ((memory.max, above.max), (memory.high, above.high), (memory.swap_max, above.swap_max))
+    return (
+        (memory.max is None or (memory.max is UNLIMITED and above.max is not None))
+        and (memory.high is None or (memory.high is UNLIMITED and above.high is not None))
+        and (memory.swap_max is None or (memory.swap_max is UNLIMITED and above.swap_max is not None))
+    )
+
+
+def own_bounds(path: str, memory: Memory, above: MemoryBounds) -> MemoryBounds | None:
+    """Return the bounds of a cgroup that alone has a limit, of memory and not of swap; None for any other.
+
+    The usual case, and asked for at every read of meminfo: without going over the levels once more.
+    """
+    limit, current = memory.max, memory.current
+    if (
+        not isinstance(limit, int)
+        or current is None
+        or above.max is not UNLIMITED
+        or isinstance(memory.high, int)
+        or isinstance(above.high, int)
+        or isinstance(memory.swap_max, int)
+        or isinstance(above.swap_max, int)
+    ):
+        return None
+    stat = memory.stat
+    inactive = (stat.inactive_file or 0) + (stat.slab_reclaimable or 0)
+    left = limit - current
+    return MemoryBounds(
+        max=limit,
+        max_origin=path,
+        high=UNLIMITED if memory.high is UNLIMITED else above.high,
+        free=max(0, left),
+        available=max(0, min(limit, left + inactive + (stat.active_file or 0))),
+        available_working_set=max(0, min(limit, left + inactive)),
+        swap_max=UNLIMITED if memory.swap_max is UNLIMITED else above.swap_max,
     )
 
 
@@ -80,6 +111,8 @@ def memory_bounds(levels: MemoryLevels) -> MemoryBounds:
     """Minimise limits, and what is left of them, over all levels."""
     levels = list(levels)
     levels += _unseen(levels)
+    if not any(map(_binds, levels)):
+        return _unbound(levels)
     maximum, max_origin = minimum([(path, level.max) for path, level in levels])
     high, high_origin = minimum([(path, level.high) for path, level in levels])
     swap_max, swap_max_origin = minimum([(path, level.swap_max) for path, level in levels])
@@ -97,6 +130,21 @@ def memory_bounds(levels: MemoryLevels) -> MemoryBounds:
         swap_max=swap_max,
         swap_max_origin=swap_max_origin,
         swap_free=_least([_left(level.swap_max, level.swap_current) for level in swap_limited], swap_max),
+    )
+
+
+def _binds(row: tuple[str | None, MemoryLevel]) -> bool:
+    level = row[1]
+    return isinstance(level.max, int) or isinstance(level.high, int) or isinstance(level.swap_max, int)
+
+
+def _unbound(levels: MemoryLevels) -> MemoryBounds:
+    """Return the bounds where no level has a limit."""
+    found = [level for _path, level in levels]
+    return MemoryBounds(
+        max=UNLIMITED if any(level.max is UNLIMITED for level in found) else None,
+        high=UNLIMITED if any(level.high is UNLIMITED for level in found) else None,
+        swap_max=UNLIMITED if any(level.swap_max is UNLIMITED for level in found) else None,
     )
 
 

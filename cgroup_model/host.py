@@ -35,7 +35,8 @@ _PARTITIONS: Final = Need.HOST_PARTITIONS.value
 _CPU_FILES: Final = Need.HOST_CPU_FILES.value
 _NODE_FILES: Final = Need.HOST_NODE_FILES.value
 _LIMITS: Final = Need.HOST_LIMITS.value
-_ONLINE: Final = (Need.CPUS | Need.CPU_TIMES | Need.HOST_STAT | Need.HOST_CPUINFO | Need.HOST_CPU_FILES).value
+ONLINE: Final = (Need.CPUS | Need.CPU_TIMES | Need.HOST_STAT | Need.HOST_CPUINFO | Need.HOST_CPU_FILES).value
+"""Needs of which any makes `Host.online_cpus` known."""
 
 
 class HostFiles:
@@ -63,7 +64,7 @@ class HostFiles:
         """Read what ``needs`` asks for, each file once."""
         wanted: int = needs.value
         stat = self._stat.read() if wanted & _STAT else None
-        online = self._read_online(stat) if wanted & _ONLINE else (0,)
+        online = self._read_online(stat) if wanted & ONLINE else (0,)
         return Host(
             meminfo=self._meminfo.read() if wanted & _MEMINFO else None,
             stat=stat,

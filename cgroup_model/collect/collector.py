@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from cgroup_model.collect.look import Kit, LevelCache, Look
 from cgroup_model.collect.problems import Problems
 from cgroup_model.hierarchy import Cgroup, Tree
-from cgroup_model.host import HostFiles
+from cgroup_model.host import ONLINE, HostFiles
 from cgroup_model.snapshot import Cpu, CpuTimes, Host, Load, Need, Policy, ShownCpus, Snapshot, Tasks
 from cgroup_model.source import CgroupGone, Source
 
@@ -127,7 +127,7 @@ class Collector:
         """Read the host's files, and forget settings that are not what they were."""
         source, host = self._kit.source, self._host.read(needs)
         source.refresh()
-        if host.online_cpus != self._online_cpus:
+        if needs.value & ONLINE and host.online_cpus != self._online_cpus:
             self._online_cpus = host.online_cpus
             source.clear_settings()
         return host

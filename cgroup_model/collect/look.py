@@ -10,7 +10,16 @@ from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
 from cgroup_model.collect.problems import Problems
 from cgroup_model.dialects import Dialect, Dirs, IoSources, Quota, dialect_for
 from cgroup_model.dialects.records import NO_QUOTA
-from cgroup_model.effective import ROOT_MEMORY, ROOT_QUOTA, adds_nothing, as_level, memory_bounds, minimum, shown_cpus
+from cgroup_model.effective import (
+    ROOT_MEMORY,
+    ROOT_QUOTA,
+    adds_nothing,
+    as_level,
+    memory_bounds,
+    minimum,
+    own_bounds,
+    shown_cpus,
+)
 from cgroup_model.hierarchy import Cgroup, Layout, Level
 from cgroup_model.mounts import Hierarchy, Mounts
 from cgroup_model.parse import ParseError, says_zero
@@ -207,7 +216,11 @@ class Look:
         above = self._above("memory", lambda: memory_bounds(self._levels_above("memory", read, ROOT_MEMORY)))
         if adds_nothing(memory, above):
             return above
-        return memory_bounds(self._each_level("memory", read, as_level(memory), ROOT_MEMORY))
+        own = self.layout.levels["memory"][0]
+        self.levels[own.key] = as_level(memory)  # for its children
+        if (bounds := own_bounds(own.path, memory, above)) is not None:
+            return bounds
+        return memory_bounds(self._each_level("memory", read, None, ROOT_MEMORY))
 
     def _must_ask_for_unseen(self) -> bool:
         return self.kit.tells_unseen and "memory" not in self.layout.whole

@@ -8,9 +8,11 @@ never changes, so here every value gets the room that the machine's largest one 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import itemgetter
+from typing import Any
 
 _LABEL_WIDTH = 16
 _LEAST_ROOM = 8
@@ -28,6 +30,7 @@ class _Layout:
     positions: Mapping[bytes, int]  # of each name's number
     words: int
     spelled: tuple[tuple[int, bytes], ...]  # words with digits that are no numbers: DirectMap4k:
+    pick: Callable[[Sequence[bytes]], tuple[bytes, ...]]  # the words that are numbers
 
     @property
     def is_regular(self) -> bool:
@@ -39,32 +42,27 @@ class _Layout:
         return len(words) == self.words and all(words[position] == word for position, word in self.spelled)
 
 
-@dataclass(frozen=True, slots=True)
-class HostMeminfo:
-    """The machine's numbers. They are converted only when asked for: most are replaced unseen."""
+class HostMeminfo(dict[bytes, int]):
+    """The machine's numbers by their lines' names, in kB or pages; 0 for a line that there is not."""
 
-    layout: _Layout
-    words: Sequence[bytes]
+    __slots__ = ("layout",)
 
-    def get(self, name: bytes, default: int = 0) -> int:
-        """Return a line's value, in kB or pages; the default if there is no such line or it is not a number."""
-        try:
-            return max(0, int(self.words[self.layout.positions[name]]))
-        except (KeyError, ValueError):
-            return default
+    def __init__(self, layout: _Layout, numbers: Iterable[int]) -> None:
+        super().__init__(zip(layout.positions, numbers, strict=True))
+        self.layout = layout
+
+    def __missing__(self, name: bytes) -> int:
+        return 0
 
     @property
     def room(self) -> int:
         """Digits that every value of this machine fits in."""
-        return max(_LEAST_ROOM, len(b"%d" % (self.get(b"MemTotal") + self.get(b"SwapTotal"))))
+        return max(_LEAST_ROOM, len(b"%d" % (self[b"MemTotal"] + self[b"SwapTotal"])))
 
     def rendered(self, changes: Mapping[bytes, int]) -> bytes:
         """Return the file with some values changed; changes of lines that this kernel does not have are ignored."""
-        template, names, kept = _template(self.layout, tuple(changes), self.room)
-        values: dict[bytes, int | bytes] = {**changes}
-        for name, position in kept:
-            values[name] = self.words[position]
-        return template % tuple(map(values.__getitem__, names))
+        template, pick = _template(self.layout, self.room)
+        return template % pick({**self, **changes})
 
 
 _layouts: dict[bytes, _Layout] = {}  # by shape; a cache and not a state: it can be emptied at any time
@@ -84,7 +82,11 @@ def parse(data: bytes) -> HostMeminfo:
             _layouts.clear()
         if layout.is_regular:
             _layouts[shape] = layout
-    return HostMeminfo(layout, words)
+    numbers = layout.pick(words)
+    try:
+        return HostMeminfo(layout, map(int, numbers))
+    except ValueError:  # words have moved between lines: no kernel does that
+        return HostMeminfo(layout, [int(word) if word.isdigit() else 0 for word in numbers])
 
 
 def _study(data: bytes) -> _Layout:
@@ -101,25 +103,25 @@ def _study(data: bytes) -> _Layout:
         count += len(words)
     spelled = enumerate(data.split())
     odd = tuple((position, word) for position, word in spelled if word.endswith(b":") and _DIGIT.search(word))
-    return _Layout(tuple(lines), positions, count, odd)
+    return _Layout(tuple(lines), positions, count, odd, _picker(tuple(positions.values())))
 
 
 @lru_cache(maxsize=_MOST_LAYOUTS)
-def _template(
-    layout: _Layout, changed: tuple[bytes, ...], room: int
-) -> tuple[bytes, tuple[bytes, ...], tuple[tuple[bytes, int], ...]]:
-    """Return the file with a place for each value, the names of these, and which keep their own, with its position."""
-    lines, names = [], []
+def _template(layout: _Layout, room: int) -> tuple[bytes, Callable[[Mapping[bytes, int]], tuple[int, ...]]]:
+    """Return the file with a place for each number, and what picks these in their order."""
+    lines = []
     for name, unit in layout.lines:
         if not name:
             lines.append(unit.replace(b"%", b"%%") + b"\n")
             continue
         label = _label(name + b":")
-        kind = b"d" if name in changed else b"s"
-        lines.append(b"%s%%%d%s%s\n" % (label.replace(b"%", b"%%"), _room_after(label, room), kind, unit))
-        names.append(name)
-    kept = tuple((name, layout.positions[name]) for name in names if name not in changed)
-    return b"".join(lines), tuple(names), kept
+        lines.append(b"%s%%%dd%s\n" % (label.replace(b"%", b"%%"), _room_after(label, room), unit))
+    return b"".join(lines), _picker(tuple(layout.positions))
+
+
+def _picker(keys: tuple[Any, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Like itemgetter, a tuple also of one thing or nothing."""
+    return itemgetter(*keys) if len(keys) > 1 else lambda things: tuple([things[key] for key in keys])
 
 
 def _label(name: bytes) -> bytes:

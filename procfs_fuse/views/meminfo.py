@@ -54,15 +54,15 @@ def render(snapshot: Snapshot) -> bytes:
     if snapshot.host.meminfo is None:
         return b""
     host = parse(snapshot.host.meminfo)
-    if snapshot.memory is None or not host.get(b"MemTotal"):
+    if snapshot.memory is None or not host[b"MemTotal"]:
         return host.rendered(_fitting(host))
     return host.rendered(_changes(snapshot, snapshot.memory, host))
 
 
 def _fitting(host: HostMeminfo) -> dict[bytes, int]:
     """Cut the one line of the machine that can outgrow the room for its total: promises are free."""
-    most = host.get(b"MemTotal") + host.get(b"SwapTotal")
-    return {b"Committed_AS": min(most, host.get(b"Committed_AS"))} if most else {}
+    most = host[b"MemTotal"] + host[b"SwapTotal"]
+    return {b"Committed_AS": min(most, host[b"Committed_AS"])} if most else {}
 
 
 def _changes(snapshot: Snapshot, memory: Memory, host: HostMeminfo) -> dict[bytes, int]:
@@ -176,16 +176,16 @@ def _commit(memory: Memory, share: Share, swap: Swap, touched: int, host: HostMe
 
 def _huge_pages(hugetlb: tuple[Hugetlb, ...], host: HostMeminfo) -> dict[bytes, int]:
     """Return the container's part of the machine's pools."""
-    pools_kib, size_kib = host.get(b"Hugetlb"), host.get(b"Hugepagesize")
+    pools_kib, size_kib = host[b"Hugetlb"], host[b"Hugepagesize"]
     # Of other sizes than the default only the sum over all pools is known.
     allowed_kib = sum(kib(one.max) if isinstance(one.max, int) else pools_kib for one in hugetlb)
     lines = _NO_HUGE_PAGES | {b"Hugetlb": min(pools_kib, allowed_kib)}
     for one in hugetlb:
         if size_kib and one.page_size == size_kib << 10:
-            total = host.get(b"HugePages_Total")
+            total = host[b"HugePages_Total"]
             if isinstance(one.max, int):
                 total = min(total, one.max // one.page_size)
-            free = max(0, min(total - (one.current or 0) // one.page_size, host.get(b"HugePages_Free")))
-            reserved = min(free, host.get(b"HugePages_Rsvd"))
+            free = max(0, min(total - (one.current or 0) // one.page_size, host[b"HugePages_Free"]))
+            reserved = min(free, host[b"HugePages_Rsvd"])
             lines |= {b"HugePages_Total": total, b"HugePages_Free": free, b"HugePages_Rsvd": reserved}
     return lines

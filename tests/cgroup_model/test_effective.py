@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgroup_model.dialects import MemoryLevel, Quota
-from cgroup_model.effective import as_level, is_limited, memory_bounds, minimum, shown_cpus
+from cgroup_model.effective import ROOT_MEMORY, as_level, is_limited, memory_bounds, minimum, own_bounds, shown_cpus
 from cgroup_model.snapshot import UNLIMITED, Memory, MemoryBounds, MemoryStat
 
 BYTES = st.integers(0, 2**63)
@@ -115,6 +115,29 @@ def test_bounds_are_consistent_for_any_levels(levels: list[tuple[str | None, Mem
         assert bounds.available is bounds.available_working_set
     else:
         assert 0 <= bounds.available_working_set <= bounds.available <= min(limits)
+
+
+@given(
+    st.builds(
+        Memory,
+        max=BYTES,
+        high=st.sampled_from([None, UNLIMITED, 5]),
+        current=st.none() | BYTES,
+        swap_max=st.sampled_from([None, UNLIMITED, 5]),
+        stat=st.builds(MemoryStat, active_file=BYTES, inactive_file=st.none() | BYTES, slab_reclaimable=BYTES),
+    ),
+    st.sampled_from([MemoryLevel(max=UNLIMITED), ROOT_MEMORY, MemoryLevel(max=7), MemoryLevel()]),
+)
+def test_a_limit_of_its_own_alone_takes_the_short_way_to_the_same(memory: Memory, above: MemoryLevel) -> None:
+    """Bounds worked out from a cgroup's own record are those of going over all levels."""
+    bounds = own_bounds("/a", memory, memory_bounds([("/", above)]))
+    assert bounds is None or bounds == memory_bounds([("/a", as_level(memory)), ("/", above)])
+
+
+def test_the_usual_container_takes_the_short_way() -> None:
+    """A limit of its own, nothing above."""
+    memory = Memory(max=10, current=8, stat=MemoryStat(inactive_file=1))
+    assert own_bounds("/a", memory, memory_bounds([("/", ROOT_MEMORY)])) is not None
 
 
 @given(LEVELS, LEVELS)

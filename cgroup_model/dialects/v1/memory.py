@@ -127,8 +127,8 @@ def _memory(usage: bytes | None, stat: bytes | None, kernel: bytes | None, *more
 def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool | None = None, swap: bool = True) -> MemoryLevel:
     """Read limits and usage of one level."""
     directory = directory_of(dirs, "memory")
-    maximum = counter_limit(source.read(directory, "memory.limit_in_bytes"))
-    swap_max = _swap_max(source, directory, maximum) if swap else None
+    limits = source.settings(directory, _LIMITS if swap else _LIMIT, _limits)
+    maximum, swap_max = limits.max, limits.swap_max
     limited = isinstance(maximum, int) or isinstance(swap_max, int)
     if with_stat is None and not limited:
         return MemoryLevel(max=maximum, swap_max=swap_max)

@@ -14,7 +14,7 @@ from cgroup_model.dialects.optional import directory_of, needed, optional, parse
 from cgroup_model.dialects.records import Dirs, MemoryLevel
 from cgroup_model.parse import FlatNumbers, boolean, flat_keyed, integer, limit, numbers
 from cgroup_model.snapshot import UNLIMITED, Memory, MemoryEvents, MemoryStat, SwapEvents, UnlimitedType
-from cgroup_model.source import Source
+from cgroup_model.source import Missing, Source
 
 STAT = {field.name.encode(): field.name for field in fields(MemoryStat)}
 SWAP_EVENTS = {field.name.encode(): field.name for field in fields(SwapEvents)}
@@ -114,14 +114,16 @@ _WAYS = [_Way(swap, detail) for swap in (False, True) for detail in (False, True
 # Made once: what a record was made by is a part of what it is remembered by.
 _PARSE = {way: partial(_memory, way) for way in _WAYS}
 _PARSE_LIMITS = {way: partial(_limits, way) for way in _WAYS}
+_LEVEL_LIMITS = {way.swap: parse for way, parse in _PARSE_LIMITS.items() if not way.detail}
 
 
 def read_memory_level(source: Source, dirs: Dirs, *, with_stat: bool | None = None, swap: bool = True) -> MemoryLevel:
     """Read limits and usage of one level; Missing on the root cgroup, which has neither."""
     directory = directory_of(dirs, "memory")
-    maximum = limit(source.read(directory, "memory.max"))
-    high = optional(source, directory, "memory.high", limit)
-    swap_max = optional(source, directory, "memory.swap.max", limit) if swap else None
+    limits = source.settings(directory, _LIMITS + _SWAP_LIMIT if swap else _LIMITS, _LEVEL_LIMITS[swap])
+    maximum, high, swap_max = limits.max, limits.high, limits.swap_max
+    if maximum is None:
+        raise Missing(_LIMITS[0])
     limited = isinstance(maximum, int) or isinstance(high, int)
     wanted = limited if with_stat is None else with_stat
     stat = _read_stat_of_level(source.read(directory, "memory.stat")) if wanted else {}
