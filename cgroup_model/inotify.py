@@ -11,7 +11,9 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
+
+from cgroup_model.descriptor import Descriptor
 
 # include/uapi/linux/inotify.h
 _IN_MODIFY: Final = 0x00000002
@@ -40,16 +42,12 @@ class Event:
     overflow: bool = False  # the kernel dropped events: look at everything again
 
 
-class Inotify:
+class Inotify(Descriptor):
     """An inotify instance in non-blocking mode. Raises OSError where the kernel refuses one (max_user_instances)."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd = self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
-
-    def fileno(self) -> int:
-        """Return the descriptor to poll for reading."""
-        return self._fd
+        super().__init__(self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)))
 
     def add(self, directory: str) -> int:
         """Watch a directory; the same one gives the same number.
@@ -80,18 +78,6 @@ class Inotify:
             except BlockingIOError:
                 return
             yield from _events(raw)
-
-    def close(self) -> None:
-        """Close the instance, and all its watches with it."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @staticmethod
     def _checked(result: int) -> int:

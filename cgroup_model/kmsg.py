@@ -16,7 +16,9 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Final
+
+from cgroup_model.descriptor import Descriptor
 
 DEVICE: Final = "/dev/kmsg"
 
@@ -36,7 +38,7 @@ class LogRecord:
     text: str
 
 
-class KernelLog:
+class KernelLog(Descriptor):
     """A reader of the kernel's log. Raises OSError where there is none, or none for us (EPERM).
 
     It begins now, and records have the time at which they are read. With ``whole`` it begins with the oldest record
@@ -46,7 +48,7 @@ class KernelLog:
     def __init__(self, device: str = DEVICE, clock: Callable[[], float] = time.time, *, whole: bool = False) -> None:
         self._clock = clock
         self._started = clock() - time.monotonic() if whole else None
-        self._fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        super().__init__(os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
         self._next: int | None = None
         self.lost = 0
         """Records that were overwritten before they were read."""
@@ -54,10 +56,6 @@ class KernelLog:
         """Messages that the kernel itself left out (printk_ratelimit), as far as it said so."""
         if os.lseek(self._fd, 0, os.SEEK_SET if whole else os.SEEK_END) < 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO), device)
-
-    def fileno(self) -> int:
-        """Return the descriptor to poll for reading."""
-        return self._fd
 
     def read(self) -> Iterator[LogRecord]:
         """Yield the records that are waiting; never blocks."""
@@ -76,18 +74,6 @@ class KernelLog:
             if record is not None:
                 self._count(record)
                 yield record
-
-    def close(self) -> None:
-        """Close the device."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _epoch(self, data: bytes) -> float:
         if self._started is None:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Protocol
 
-from cgroup_model.collect.look import Kit, LevelCache, Look
+from cgroup_model.collect.kit import Kit
+from cgroup_model.collect.look import LevelCache, Look
 from cgroup_model.collect.problems import Problems
 from cgroup_model.hierarchy import Cgroup, Tree
 from cgroup_model.host import ONLINE, HostFiles

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Concatenate, Final, ParamSpec, Self, TypeVar, cast
+from typing import Concatenate, Final, ParamSpec, TypeVar, cast
 
-from cgroup_model.collect.problems import Problems
-from cgroup_model.dialects import Dialect, Dirs, IoSources, Quota, dialect_for
+from cgroup_model.collect.kit import Kit
+from cgroup_model.dialects import Dirs, IoSources, Quota
 from cgroup_model.dialects.records import NO_QUOTA
 from cgroup_model.effective import (
     ROOT_MEMORY,
@@ -21,7 +21,6 @@ from cgroup_model.effective import (
     shown_cpus,
 )
 from cgroup_model.hierarchy import Cgroup, Layout, Level
-from cgroup_model.mounts import Hierarchy, Mounts
 from cgroup_model.parse import ParseError, says_zero
 from cgroup_model.procfs import NoSuchTask
 from cgroup_model.snapshot import (
@@ -36,7 +35,6 @@ from cgroup_model.snapshot import (
     Memory,
     MemoryBounds,
     Pids,
-    Policy,
     Pressure,
     ShownCpus,
 )
@@ -46,48 +44,11 @@ _ROOT: Final = "/"
 _UNREAD: Final = object()
 _IO_SOURCES: Final = ("io", "")  # where a level cache has them
 
-_SERVED_BY: Final = {
-    "memory": ("memory",),
-    "cpu": ("cpu", "cpuacct", ""),
-    "cpuset": ("cpuset",),
-    "io": ("io",),
-    "pids": ("pids",),
-    "hugetlb": ("hugetlb",),
-    "pressure": ("",),
-    "core": ("",),
-    "freezer": ("freezer",),
-}
-"""Part -> controllers that tell it, the first that is mounted; ``""`` is the v2 core."""
-
 Part = TypeVar("Part")
 Given = ParamSpec("Given")
 
 LevelCache = dict[tuple[str, str], object]
 """(part, directory) -> what was read there, None when it could not be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kit:
-    """What every look works with."""
-
-    source: Source
-    dialects: Mapping[str, Dialect]  # of each part
-    served: frozenset[str]  # parts for which a hierarchy is mounted at all; others are no problem, only unknown
-    policy: Policy
-    problems: Problems
-    io_top: str | None  # the topmost directory of the io controller
-    read_cpus: Callable[[Source, Dirs], Cpuset]  # of one level
-    tells_unseen: bool  # v1 alone knows the limit of ancestors that no mount shows, and only in a costly file
-
-    @classmethod
-    def of(cls, mounts: Mounts, source: Source, policy: Policy, problems: Problems) -> Self:
-        """Choose dialects; of what is not mounted any will do, since it is never read."""
-        served = {part: found for part in _SERVED_BY if (found := _hierarchy_of(part, mounts)) is not None}
-        dialects = {part: dialect_for(served.get(part, mounts.primary)) for part in _SERVED_BY}
-        tells_unseen = "memory" in served and served["memory"].version == 1
-        read_cpus = partial(dialects["cpuset"].read_cpuset, detail=False)
-        io_top = served["io"].mountpoint if "io" in served else None
-        return cls(source, dialects, frozenset(served), policy, problems, io_top, read_cpus, tells_unseen)
 
 
 @dataclass(slots=True)
@@ -314,11 +275,6 @@ class Look:
         except (ParseError, OSError) as error:
             self.kit.problems.note(level.path, f"{controller} limits", error)
         return None
-
-
-def _hierarchy_of(part: str, mounts: Mounts) -> Hierarchy | None:
-    found = (mounts.for_controller(name) for name in _SERVED_BY[part])
-    return next((hierarchy for hierarchy in found if hierarchy is not None), None)
 
 
 @lru_cache(maxsize=1024)  # most cgroups have the same few lists

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from exporters.alerts.patterns import Matches
 from exporters.labels import clean
-from exporters.metric import Column, Family, Group, LabelValues, counter, gauge
+from exporters.metric import Family, Group, LabelValues, counter, gauge
 from exporters.readers.container_logs import Watched
 from exporters.subject import Machine, Subject
 
@@ -51,70 +52,54 @@ def _container(subject: Subject) -> Iterable[Matches]:
     return watched.matches if watched is not None else ()
 
 
-def _columns(prefix: str, whose: str) -> tuple[Column, ...]:
+def _groups(prefix: str, whose: str, of: Callable[[Any], Iterable[Matches]], origin: str) -> tuple[Group, ...]:
+    """Declare what is told of the patterns of one log; ``of`` gives their matches of a subject."""
     return (
-        counter(f"{prefix}_matches_total", f"Lines of {whose} log that matched.", "count", labels=_LABELS),
-        gauge(
-            f"{prefix}_last_alert_time_seconds",
-            "When a pattern last matched as often as it was told to wait for, seconds of the epoch.",
-            "due_epoch",
+        Group(
+            Matches,
+            lambda subject: _rows(of(subject)),
+            (
+                counter(f"{prefix}_matches_total", f"Lines of {whose} log that matched.", "count", labels=_LABELS),
+                gauge(
+                    f"{prefix}_last_alert_time_seconds",
+                    "When a pattern last matched as often as it was told to wait for, seconds of the epoch.",
+                    "due_epoch",
+                    labels=_LABELS,
+                ),
+            ),
             labels=_LABELS,
+            origin=origin,
+        ),
+        Group(
+            _Is,
+            lambda subject: _lines(of(subject)),
+            (gauge(f"{prefix}_last_line_info", "1; the last line that matched.", "one", labels=_LINE),),
+            labels=_LINE,
+            origin=origin,
         ),
     )
 
+
+_SKIPPED = counter(
+    "container_log_skipped_bytes_total",
+    "What was written faster than it is read: 1 MiB per look.",
+    "skipped_bytes",
+)
+_ENGINES_FILES = "the engine's log files"
 
 FAMILIES = (
     Family(
         "kernel_log",
         "Patterns of the kernel's log, as configured under alerts",
-        (
-            Group(
-                Matches,
-                lambda machine: _rows(_kernel(machine)),
-                _columns("machine_kernel_log", "the kernel's"),
-                labels=_LABELS,
-                origin="/dev/kmsg",
-            ),
-            Group(
-                _Is,
-                lambda machine: _lines(_kernel(machine)),
-                (gauge("machine_kernel_log_last_line_info", "1; the last line that matched.", "one", labels=_LINE),),
-                labels=_LINE,
-                origin="/dev/kmsg",
-            ),
-        ),
+        _groups("machine_kernel_log", "the kernel's", _kernel, "/dev/kmsg"),
         of="machine",
     ),
     Family(
         "container_logs",
         "Patterns of containers' logs, as configured under alerts",
         (
-            Group(
-                Matches,
-                lambda subject: _rows(_container(subject)),
-                _columns("container_log", "the container's"),
-                labels=_LABELS,
-                origin="the engine's log files",
-            ),
-            Group(
-                _Is,
-                lambda subject: _lines(_container(subject)),
-                (gauge("container_log_last_line_info", "1; the last line that matched.", "one", labels=_LINE),),
-                labels=_LINE,
-                origin="the engine's log files",
-            ),
-            Group(
-                Watched,
-                _watched,
-                (
-                    counter(
-                        "container_log_skipped_bytes_total",
-                        "What was written faster than it is read: 1 MiB per look.",
-                        "skipped_bytes",
-                    ),
-                ),
-                origin="the engine's log files",
-            ),
+            *_groups("container_log", "the container's", _container, _ENGINES_FILES),
+            Group(Watched, _watched, (_SKIPPED,), origin=_ENGINES_FILES),
         ),
     ),
 )
