@@ -81,8 +81,9 @@ class Survey:
                 now[path] = known
                 continue
             found = (cgroup.inode, self._read("cpu", cgroup))
-            if found == known and found[1] is not None:
+            if known is not None and found == known and found[1] is not None:
                 still.add(path)
+                found = known  # the very same: whoever keeps it sees at a glance that nothing happened
             now[path] = found
         self._cpu = now
         return now

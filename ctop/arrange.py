@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Any, Final, Literal, NamedTuple
 
 from cgroup_model.engines import Kind
 from cgroup_model.snapshot import UNLIMITED
@@ -34,8 +35,7 @@ class View:
     folded: frozenset[str] = frozenset()  # keys of rows
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One line of the list: an entry, or the head of a group (``entry`` None). ``key`` survives refreshes."""
 
     key: str
@@ -54,7 +54,9 @@ class Row:
 def arrange(scene: Scene, view: View) -> list[Row]:
     """Make the rows, in order."""
     entries = scene.entries.values()
-    shown = [entry for entry in entries if view.filter.fits(entry) and (view.show_all or is_interesting(entry))]
+    shown = list(entries if view.show_all else filter(is_interesting, entries))
+    if view.filter.tests:
+        shown = list(filter(view.filter.fits, shown))
     if not shown and not view.show_all and not view.filter.tests:  # a machine without containers
         shown = list(entries)
     if view.tree:
@@ -62,7 +64,7 @@ def arrange(scene: Scene, view: View) -> list[Row]:
     ordered = in_order(shown, view)
     if view.group != "none":
         return _grouped(ordered, view)
-    return [Row(entry.path, entry=entry) for entry in ordered]
+    return [Row(entry.path, "", entry) for entry in ordered]
 
 
 def is_interesting(entry: Entry) -> bool:
@@ -76,7 +78,7 @@ def is_interesting(entry: Entry) -> bool:
 def in_order(entries: Iterable[Entry], view: View) -> list[Entry]:
     """Sort by the view's column; unknown values come last in either direction, equal ones by path."""
     column = COLUMNS[view.sort]
-    by_path = sorted(entries, key=lambda entry: entry.path)
+    by_path = sorted(entries, key=attrgetter("path"))
     known: list[tuple[float | str, Entry]] = []
     unknown: list[Entry] = []
     for entry in by_path:
@@ -150,7 +152,7 @@ def _tree(scene: Scene, shown: list[Entry], view: View) -> list[Row]:
         below = children.get(entry.path, [])
         folded = entry.path in view.folded
         row = Row(entry.path, _leaf_title(entry), entry, depth, is_context=entry.path not in wanted)
-        rows.append(replace(row, folds=folded) if below else row)
+        rows.append(row._replace(folds=folded) if below else row)
         if not folded:
             pending += [(child, depth + 1) for child in reversed(in_order(below, view))]
     return rows

@@ -44,6 +44,7 @@ class _Memory:
     """What is remembered of one cgroup between looks."""
 
     inode: int
+    counted: tuple[int, int | None] | None = None  # what the survey said last
     cpu_usec: int | None = None
     surveyed_at: float = 0.0
     cores: float | None = None
@@ -62,9 +63,12 @@ class _Memory:
         self.moment = moment
         return rates(self.before, moment)
 
-    def cpu_cores(self, usec: int | None, now: float) -> float | None:
-        """Take in a survey's CPU time and measure likewise."""
-        seconds = now - self.surveyed_at
+    def cpu_cores(self, counted: tuple[int, int | None] | None, now: float) -> float | None:
+        """Take in a survey's CPU time and measure likewise; without one nothing is known."""
+        if counted is None:
+            return None
+        self.counted = counted
+        seconds, usec = now - self.surveyed_at, counted[1]
         if seconds >= _SHORTEST_SECONDS:
             self.cores = per_second(self.cpu_usec, usec, seconds * _USEC)
             self.cpu_usec, self.surveyed_at = usec, now
@@ -110,7 +114,7 @@ class Live:
         """Look at every cgroup; see `Scenes.survey`."""
         machine = self._machine.read()
         self._cgroups = dict(self._inventory.cgroups())
-        self._names.update(self._cgroups.values(), None if "names" in parts else SOME)
+        self._names.update(self._cgroups, None if "names" in parts else SOME)
         entries = self._entries(machine, parts)
         self.history.keep_only((path, one.inode) for path, one in self._remembered.items())
         scene = Scene(
@@ -130,37 +134,48 @@ class Live:
         usecs = self._survey.cpu_usecs(self._cgroups) if "cpu" in parts else {}
         now = self._clock()
         remembered, self._remembered = self._remembered, {}
+        names = self._names.known
+        counts_more = bool(parts & {"memory", "pids"})
         entries = {}
         for path, cgroup in self._cgroups.items():
             memory = remembered.get(path)
-            is_new = memory is None or memory.inode != cgroup.inode
-            if memory is None or is_new:
+            if memory is None or memory.inode != cgroup.inode:
                 memory = _Memory(cgroup.inode)
             self._remembered[path] = memory
-            cores = memory.cpu_cores(usecs[path][1], now) if usecs else None
-            last, identity = memory.entry, self._names.of(path, cgroup.inode)
-            bare = None if last is None else last.brief
-            brief = self._brief(cgroup, cores, parts)
-            if (
-                last is None
-                or bare != brief
-                or last.identity is not identity
-                or last.is_new
-                or last.cpus != machine.cpus
+            entry, counted = memory.entry, usecs.get(path)
+            if (  # most are idle: nothing happened, and that was so at the last look, too
+                entry is None
+                or entry.brief is not _IDLE
+                or counted is not memory.counted
+                or counted is None
+                or counts_more
+                or entry.is_new
+                or entry.identity is not names[path][1]
+                or entry.cpus != machine.cpus
             ):
-                last = Entry(
-                    path,
-                    cgroup.inode,
-                    identity,
-                    brief,
-                    cpus=machine.cpus,
-                    memory_total=machine.memory_total,
-                    is_new=is_new and not self._is_first,
-                )
-                memory.entry = last
-            entries[path] = last
+                entry = self._entry(cgroup, memory, self._brief(cgroup, memory.cpu_cores(counted, now), parts), machine)
+            else:
+                memory.surveyed_at = now
+            entries[path] = entry
         self._is_first = False
         return entries
+
+    def _entry(self, cgroup: Cgroup, memory: _Memory, brief: Brief, machine: Machine) -> Entry:
+        """The entry of one cgroup; the last one again where nothing new is known."""
+        last, identity = memory.entry, self._names.of(cgroup.path, cgroup.inode)
+        is_same = last is not None and last.brief == brief and last.identity is identity
+        if last is not None and is_same and not last.is_new and last.cpus == machine.cpus:
+            return last
+        memory.entry = Entry(
+            cgroup.path,
+            cgroup.inode,
+            identity,
+            brief,
+            cpus=machine.cpus,
+            memory_total=machine.memory_total,
+            is_new=last is None and not self._is_first,
+        )
+        return memory.entry
 
     def look(self, scene: Scene, paths: list[str], needs: Need, *, network: bool = False) -> Scene:
         """Read more of a few cgroups; see `Scenes.look`."""

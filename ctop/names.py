@@ -6,7 +6,7 @@ An engine's files take half a millisecond per container, and a thousand of them 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final
 
 from cgroup_model.engines import Identity, Resolver
@@ -21,33 +21,35 @@ class Names:
 
     def __init__(self, resolver: Resolver) -> None:
         self._resolver = resolver
-        self._known: dict[str, tuple[int, Identity]] = {}
+        self.known: dict[str, tuple[int, Identity]] = {}  # path -> inode and name
         self._waiting: deque[str] = deque()
 
     def of(self, path: str, inode: int) -> Identity:
         """What is known now: the path alone, while no file was asked."""
-        known = self._known.get(path)
+        known = self.known.get(path)
         if known is not None and known[0] == inode:
             return known[1]
         self._waiting.append(path)
         found = self._resolver.by_path(path)
-        self._known[path] = (inode, found)
+        self.known[path] = (inode, found)
         return found
 
     def ask(self, path: str, inode: int) -> Identity:
         """Ask the engines' files, unless that was done lately."""
         found = self._resolver.identify(path, inode)
-        self._known[path] = (inode, found)
+        self.known[path] = (inode, found)
         return found
 
-    def update(self, cgroups: Iterable[Cgroup], most: int | None = SOME) -> None:
+    def update(self, cgroups: Mapping[str, Cgroup], most: int | None = SOME) -> None:
         """Take in what is there now; ask for some that have no name yet, for all of them when ``most`` is None."""
-        inodes = {one.path: one.inode for one in cgroups}
-        for path, inode in inodes.items():
-            self.of(path, inode)
-        for path in self._known.keys() - inodes.keys():
-            del self._known[path]
+        for path, cgroup in cgroups.items():
+            known = self.known.get(path)
+            if known is None or known[0] != cgroup.inode:
+                self.of(path, cgroup.inode)
+        if len(self.known) > len(cgroups):
+            for path in self.known.keys() - cgroups.keys():
+                del self.known[path]
         for _ in range(len(self._waiting) if most is None else min(most, len(self._waiting))):
             path = self._waiting.popleft()
-            if path in inodes and self.ask(path, inodes[path]).name is None:
+            if path in cgroups and self.ask(path, cgroups[path].inode).name is None:
                 self._waiting.append(path)  # engines write their files a little later; the resolver knows when to ask

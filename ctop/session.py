@@ -278,4 +278,4 @@ def _renewed(row: Row, scene: Scene) -> Row:
     if row.entry is None:
         return row
     entry = scene.entries.get(row.entry.path)
-    return row if entry is None or entry is row.entry else replace(row, entry=entry)
+    return row if entry is None or entry is row.entry else row._replace(entry=entry)

@@ -15,6 +15,7 @@ from ctop.scene import Entry
 _LEAST_NAME = 8
 _MOST_OF_A_NAME = 24  # cells that the name has before other columns do
 _NAMES = {"name", "path"}
+_PLAIN = {"", "dim"}  # blanks look the same in them
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def heading(layout: Layout, sort: str, *, descending: bool) -> Line:
         is_sorted = column.name == sort
         title = f"{column.title}{'▼' if descending else '▲'}" if is_sorted else column.title
         text = fit(title, width) if column.is_text else title[-width:].rjust(width)
-        line += _spaced(line, (text, "sorted" if is_sorted else "heading"))
+        _append(line, (text, "sorted" if is_sorted else "heading"))
     return line
 
 
@@ -68,8 +69,26 @@ def row_line(row: Row, layout: Layout) -> Line:
             run = (" " * width, "")
         else:
             run = cell(row.entry, column, width)
-        line += _spaced(line, run)
+        _append(line, run)
     return line
+
+
+def _append(line: Line, run: tuple[str, Style]) -> None:
+    """Add a cell behind a blank. Few and long runs: each costs the terminal's library as much as all its characters."""
+    if not line:
+        line.append(run)
+        return
+    text, style = run
+    before, last = line[-1]
+    if style == last and style in _PLAIN:
+        line[-1] = (f"{before} {text}", style)
+    elif style == "":
+        line.append((f" {text}", ""))
+    elif last == "":
+        line[-1] = (f"{before} ", "")
+        line.append(run)
+    else:
+        line += [(" ", ""), run]
 
 
 def name_cell(row: Row, width: int) -> str:
@@ -105,7 +124,3 @@ def _name_style(row: Row) -> Style:
     if row.entry.is_new:
         return "new"
     return "context" if row.is_context else "name"
-
-
-def _spaced(line: Line, run: tuple[str, Style]) -> Line:
-    return [(" ", ""), run] if line else [run]
