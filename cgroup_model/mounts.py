@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from cgroup_model.dialects import dialect_for
@@ -53,7 +54,7 @@ class Hierarchy:
 
     def directory(self, path: str) -> str:
         """Find the directory of the cgroup ``path`` (as ``/proc/PID/cgroup`` writes it); raises `OutOfSight`."""
-        if self.root == "/" and _PLAIN.fullmatch(path):  # nearly always
+        if self.root == "/" and _is_plain(path):  # nearly always
             return self.mountpoint.rstrip("/") + path
         up, names = split_path(path)
         root_up, root_names = split_path(self.root)
@@ -70,6 +71,9 @@ class Hierarchy:
         mountpoint = self.mountpoint.rstrip("/")
         if directory.rstrip("/") != mountpoint and not directory.startswith(mountpoint + "/"):
             raise OutOfSight(f"{directory} is not below {self.mountpoint}")
+        path = directory[len(mountpoint) :]
+        if self.root == "/" and not self.position and _is_plain(path):
+            return path
         below = tuple(name for name in directory[len(mountpoint) :].split("/") if name)
         if ".." in below or "." in below:
             raise OutOfSight(f"{directory} is not a plain path")
@@ -78,6 +82,11 @@ class Hierarchy:
         while not names and known < min(len(below), len(self.position)) and below[known] == self.position[known]:
             known += 1
         return join_path(up - known, names + below[known:])
+
+
+@lru_cache(maxsize=256)  # the same path is asked about for one hierarchy after the other
+def _is_plain(path: str) -> bool:
+    return _PLAIN.fullmatch(path) is not None
 
 
 @dataclass(frozen=True, slots=True)
