@@ -428,6 +428,16 @@ class Core:
 
 
 @dataclass(frozen=True, slots=True)
+class NumaPages:
+    """Pages of one type (total, file, anon, unevictable) on one memory node; ``scope``: container or hierarchy."""
+
+    type: str
+    scope: str
+    node: int
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Tasks:
     """Threads of the whole subtree, counted by state."""
 

@@ -28,12 +28,14 @@ from exporters.readers.filesystem import FilesystemReader
 from exporters.readers.machine import MachineReader
 from exporters.readers.members import Members
 from exporters.readers.network import NetworkReader
+from exporters.readers.numa import NumaReader
 from exporters.readers.oom import OomReader
 from exporters.readers.oomd import OomdReader
 from exporters.readers.processes import ProcessReader
 from exporters.readers.procfs_fuse import ProcfsFuseReader, state_dir
 from exporters.readers.schedstat import SchedstatReader
 from exporters.readers.starts import StartReader
+from exporters.readers.states import StateReader
 from exporters.selection import Which, selector
 from exporters.subject import World
 
@@ -165,6 +167,8 @@ class Exporter:
             filesystem=self.filesystem,
             starts=StartReader(self.history),
             oomd=OomdReader(self.tree),
+            numa=NumaReader(self.tree, self._lists),
+            states=StateReader(members, self.proc),
             procfs_fuse=ProcfsFuseReader(state_dir(self.settings.fs_root), self.proc),
             schedstat=SchedstatReader(members, self.proc),
             oom=OomReader(self.oom, selector(self.settings.cgroups)),

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from exporters.readers.filesystem import FilesystemReader
     from exporters.readers.machine import MachineReader, MachineReading
     from exporters.readers.network import NetworkReader
+    from exporters.readers.numa import NumaReader
     from exporters.readers.oom import OomReader
     from exporters.readers.oomd import OomdReader
     from exporters.readers.processes import ProcessReader
     from exporters.readers.procfs_fuse import ProcfsFuseReader
     from exporters.readers.schedstat import SchedstatReader
     from exporters.readers.starts import StartReader
+    from exporters.readers.states import StateReader
     from exporters.status import Status
 
 ROOT = "/"
@@ -44,6 +46,8 @@ class World:
     starts: StartReader | None = None
     oom: OomReader | None = None
     oomd: OomdReader | None = None
+    numa: NumaReader | None = None
+    states: StateReader | None = None
     procfs_fuse: ProcfsFuseReader | None = None
     schedstat: SchedstatReader | None = None
     alerts: Board | None = None

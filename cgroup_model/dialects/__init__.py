@@ -15,7 +15,19 @@ from typing import Literal, Protocol
 
 from cgroup_model.dialects import v1, v2
 from cgroup_model.dialects.records import Dirs, IoSources, MemoryLevel, OomKills, Quota
-from cgroup_model.snapshot import Core, Cpu, Cpuset, Hugetlb, Io, Limit, Memory, Pids, Pressure, UnlimitedType
+from cgroup_model.snapshot import (
+    Core,
+    Cpu,
+    Cpuset,
+    Hugetlb,
+    Io,
+    Limit,
+    Memory,
+    NumaPages,
+    Pids,
+    Pressure,
+    UnlimitedType,
+)
 from cgroup_model.source import Source
 
 __all__ = ["Dialect", "Dirs", "IoSources", "MemoryLevel", "OomKills", "Quota", "dialect_for"]
@@ -37,6 +49,9 @@ class Dialect(Protocol):
 
         By default usage and memory.stat are read where there is a limit: elsewhere nobody asks what is left.
         """
+
+    def read_numa(self, source: Source, dirs: Dirs) -> tuple[NumaPages, ...]:
+        """Read how many pages are on which memory node; v2 tells of the subtree only."""
 
     def read_slabinfo(self, source: Source, dirs: Dirs) -> bytes | None:
         """Read the cgroup's own ``slabinfo``; None where the kernel keeps none (v2, v1 since Linux 5.9)."""

@@ -79,6 +79,7 @@ ORIGINS: Final[Mapping[str, Origin]] = {
     "SwapEvents.max": Origin(None, "memory.swap.events max"),
     "SwapEvents.fail": Origin(None, "memory.swap.events fail"),
     "Memory.kernel_current": Origin("memory.kmem.usage_in_bytes", "memory.stat kernel"),
+    "NumaPages.pages": Origin("memory.numa_stat", "memory.numa_stat"),
     **_stat(),
     **_events(),
     "Cpu.usage_usec": Origin("cpuacct.usage", "cpu.stat usage_usec"),

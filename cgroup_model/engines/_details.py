@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 MOST_TEXT: Final = 512  # characters of a value
 MOST_KEY: Final = 256  # characters of a label's name
 MOST_LABELS: Final = 128
+_LONGEST_TIME: Final = 40  # "2026-11-21T06:05:48.905462429+02:00" has 35
 
 NO_LABELS: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -37,6 +39,8 @@ class Details:
     labels: Mapping[str, str] = field(default_factory=no_labels)
     engine: str | None = None
     restarts: int | None = None  # how often the engine itself started it again
+    created_epoch: float | None = None  # when the engine made the container, however often it was started since
+    ended_epoch: float | None = None  # when it last ended, before it was started again
 
     def completed_by(self, other: Details) -> Details:
         """Fill what is unknown here with what ``other`` knows."""
@@ -48,6 +52,8 @@ class Details:
             labels=self.labels or other.labels,
             engine=self.engine or other.engine,
             restarts=other.restarts if self.restarts is None else self.restarts,
+            created_epoch=other.created_epoch if self.created_epoch is None else self.created_epoch,
+            ended_epoch=other.ended_epoch if self.ended_epoch is None else self.ended_epoch,
         )
 
 
@@ -61,6 +67,17 @@ def text(value: Any) -> str | None:  # noqa: ANN401 - that is the question
 def count(value: Any) -> int | None:  # noqa: ANN401
     """Take a value over if it is a number that is not negative."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 53 else None
+
+
+def epoch(value: Any) -> float | None:  # noqa: ANN401
+    """Take a time over, as RFC 3339 has it; Go's zero time, year 1, means never."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TIME:
+        return None
+    try:
+        seconds = datetime.fromisoformat(value).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
+    return seconds if seconds > 0 else None
 
 
 def member(document: Any, *keys: str) -> Any:  # noqa: ANN401

@@ -42,6 +42,8 @@ class Identity:
     kind: Kind | None = None  # None together with engine ""
     problem: str | None = None
     restarts: int | None = None  # by the engine, before this life of the cgroup; None: its files do not say
+    created_epoch: float | None = None  # when the engine made the container; seconds of the epoch
+    ended_epoch: float | None = None  # when the life before this one ended; None: this is the first, or nothing tells
 
     @property
     def helper(self) -> bool:
@@ -197,4 +199,6 @@ def _identity(found: Match, details: Details, problem: str | None) -> Identity:
         kind=Kind.HELPER if name == SANDBOX and details.pod else found.kind,  # it only holds a pod's namespaces
         problem=problem,
         restarts=details.restarts,
+        created_epoch=details.created_epoch,
+        ended_epoch=details.ended_epoch,
     )

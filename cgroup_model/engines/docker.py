@@ -2,12 +2,14 @@
 
 Names: `<data-root>/containers/<id>/config.v2.json`, written by dockerd (moby, container/container.go), mode 0600:
 `{"Name": "/web", "Config": {"Image": "nginx:1", "Labels": {"com.docker.compose.project": "shop"}},
-"RestartCount": 2, ...}`, the last of which is how often its restart policy has started it again.
+"RestartCount": 2, "Created": "2026-11-21T06:05:48.905462429Z", "State": {"ExitCode": 0, "OOMKilled": false,
+"FinishedAt": …}}`. `RestartCount` is how often its restart policy has started it again. Of a container that runs, the
+state says when it last ended, but no more why: the start resets exit code and OOM mark (container/state.go).
 """
 
 from __future__ import annotations
 
-from cgroup_model.engines._details import Details, count, member, string_labels, text
+from cgroup_model.engines._details import Details, count, epoch, member, string_labels, text
 from cgroup_model.engines._files import Files, User, parse_json
 from cgroup_model.engines._patterns import HEX_ID, Match, Pattern, Rank
 
@@ -40,6 +42,8 @@ def look_up(files: Files, match: Match, user: User | None) -> Details | None:
         labels=labels,
         engine="docker",
         restarts=count(member(config, "RestartCount")),
+        created_epoch=epoch(member(config, "Created")),
+        ended_epoch=epoch(member(config, "State", "FinishedAt")),
     )
 
 

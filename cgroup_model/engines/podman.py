@@ -3,7 +3,8 @@
 Names: `<graphroot>/<driver>-containers/{containers,volatile-containers}.json` of containers/storage (containers.go),
 which CRI-O uses too. A list of `{"id": …, "names": ["web"], "metadata": "<JSON in a string>"}`, where the metadata
 is Podman's `{"image-name", "name"}` or CRI-O's `{"image-name", "pod-name", "pod-id", "metadata-name", "namespace"}`
-(internal/storage/runtime.go; the namespace only of pods, the pod's name with the rest of its metadata in it).
+(internal/storage/runtime.go; the namespace only of pods, the pod's name with the rest of its metadata in it), and
+`"created"`, a time. When a container last ended, and how, is in Podman's database only.
 Volatile are `podman run --rm` and all of CRI-O's.
 """
 
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cgroup_model.engines._details import SANDBOX, Details, member, text
+from cgroup_model.engines._details import SANDBOX, Details, epoch, member, text
 from cgroup_model.engines._files import Files, Unreadable, User, parse_json, parse_toml
 from cgroup_model.engines._patterns import HEX_ID, Kind, Match, Pattern
 
@@ -50,8 +51,9 @@ def _details(row: _Row) -> Details:
     name = text(names[0]) if isinstance(names, list) and names else text(member(metadata, "name"))
     image = text(member(metadata, "image-name"))
     pod_name = text(member(metadata, "pod-name"))
+    created = epoch(row.get("created"))
     if pod_name is None:
-        return Details(name=name, image=image, engine="podman")
+        return Details(name=name, image=image, engine="podman", created_epoch=created)
     is_sandbox = member(metadata, "pod-id") == row.get("id")
     pod, namespace = _split_pod_name(pod_name)
     return Details(
@@ -60,6 +62,7 @@ def _details(row: _Row) -> Details:
         pod=pod,
         namespace=namespace or text(member(metadata, "namespace")),
         engine="crio",
+        created_epoch=created,
     )
 
 

@@ -41,6 +41,18 @@ def _restarts(subject: Subject) -> _Restarts | None:
     return None if restarts is None else _Restarts(restarts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Dates:
+    """When an engine made a container, and when it last ended; seconds of the epoch."""
+
+    created: float | None
+    ended: float | None
+
+
+def _dates(subject: Subject) -> _Dates:
+    return _Dates(subject.identity.created_epoch, subject.identity.ended_epoch)
+
+
 def _engine_labels(subject: Subject) -> Iterator[tuple[LabelValues, _Is]]:
     for name in subject.world.engine_labels:
         value = subject.identity.labels.get(name)
@@ -78,6 +90,24 @@ FAMILIES = (
                     ),
                 ),
                 origin="the engine's files (Docker's config.v2.json)",
+            ),
+            Group(
+                _Dates,
+                _dates,
+                (
+                    gauge(
+                        "container_creation_time_seconds",
+                        "When the engine made the container, however often it was started since; seconds of the epoch.",
+                        "created",
+                    ),
+                    gauge(
+                        "container_last_exit_time_seconds",
+                        "When it last ended before it was started again; seconds of the epoch. Why, no engine's file "
+                        "tells of a container that runs; of OOM see container_oom_last_kill_time_seconds.",
+                        "ended",
+                    ),
+                ),
+                origin="the engine's files (Docker's config.v2.json; the first also of Podman and CRI-O)",
             ),
         ),
         departed=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from cgroup_model.dialects import dialect_for
 from cgroup_model.discovery import walk_directories
@@ -27,13 +27,21 @@ class Members:
         for child in walk_directories(self._tree.layout(cgroup).home):
             yield from self._in_directory(child.directory)
 
+    def threads_below(self, cgroup: Cgroup) -> Iterator[int]:
+        """Yield the threads of the cgroup and of all below it."""
+        for child in walk_directories(self._tree.layout(cgroup).home):
+            yield from self._listed(self._dialect.read_threads, child.directory)
+
     def any_of(self, cgroup: Cgroup) -> int | None:
         """Find some process, the cgroup's own first; None when there is none."""
         return next(self.below(cgroup), None)
 
     def _in_directory(self, directory: str) -> list[int]:
+        return self._listed(self._dialect.read_procs, directory)
+
+    def _listed(self, read: Callable[[Source, str], list[int]], directory: str) -> list[int]:
         try:
-            found = self._dialect.read_procs(self._source, directory)
+            found = read(self._source, directory)
         except (Missing, CgroupGone, OSError):  # gone meanwhile, or not ours to read: no processes that we can see
             return []
         return [pid for pid in found if pid]  # 0: of another pid namespace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ from cgroup_model.snapshot import (
     IoDevice,
     Memory,
     MemoryEvents,
+    NumaPages,
     Pids,
     Throttling,
 )
@@ -525,3 +527,47 @@ def test_any_bytes_give_a_level_or_a_parse_error(dialect: Dialect, content: byte
     source.content = content
     with suppress(ParseError):
         dialect.read_memory_level(source, dict.fromkeys(CONTROLLERS, "/cgroup"), with_stat=True)
+
+
+# --------------------------------------------------------------------------------------------- memory nodes
+
+
+def test_pages_by_node_v1(cgroup: Files) -> None:
+    """A record per type, scope and node; other keys are left out."""
+    text = "total=30 N0=10 N1=20\nfile=3 N0=1 N1=2\nother=1 N0=1\nhierarchical_total=70 N0=50 N1=20\n"
+    found = cgroup.read(v1, "numa", {"memory.numa_stat": text})
+    assert found == (
+        NumaPages("total", "container", 0, 10),
+        NumaPages("total", "container", 1, 20),
+        NumaPages("file", "container", 0, 1),
+        NumaPages("file", "container", 1, 2),
+        NumaPages("total", "hierarchy", 0, 50),
+        NumaPages("total", "hierarchy", 1, 20),
+    )
+
+
+def test_pages_by_node_v2(cgroup: Files) -> None:
+    """v2 has bytes of single lists: their sums are what v1 tells."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    lists = {"inactive_anon": 1, "active_anon": 2, "inactive_file": 4, "active_file": 8, "unevictable": 16, "anon": 99}
+    text = "".join(f"{name} N0={pages * page} N1=0\n" for name, pages in lists.items())
+    found = cgroup.read(v2, "numa", {"memory.numa_stat": text})
+    assert isinstance(found, tuple)
+    assert {one.type: one.pages for one in found if one.node == 0} == {
+        "anon": 3,
+        "file": 12,
+        "unevictable": 16,
+        "total": 31,
+    }
+    assert {one.pages for one in found if one.node == 1} == {0}
+    assert {one.scope for one in found} == {"hierarchy"}
+
+
+@pytest.mark.parametrize("dialect", [v1, v2])
+@pytest.mark.parametrize(
+    "text", ["total=1 N0\nactive_anon N0\n", "file=1 0=1\nactive_file 0=1\n", "anon=1 N0=x\nactive_anon N0=x\n"]
+)
+def test_nonsense_about_nodes_is_no_number(cgroup: Files, dialect: ModuleType, text: str) -> None:
+    """A line of another form is malformed, not zero."""
+    with pytest.raises(ParseError):
+        cgroup.read(dialect, "numa", {"memory.numa_stat": text})

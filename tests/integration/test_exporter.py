@@ -236,6 +236,62 @@ def test_start_time_and_network_are_the_containers_own(mounts: Mounts, container
         process.communicate()
 
 
+def test_threads_are_counted_by_state(mounts: Mounts, containers: Callable[[int], None]) -> None:
+    """A process that sleeps and one that is stopped."""
+    containers(0)
+    made = [subprocess.Popen(["sleep", "600"]), subprocess.Popen(["sleep", "600"])]
+    try:
+        for process in made:
+            add_process(mounts, container_path(0), process.pid)
+        made[1].send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, made[1].pid, os.WSTOPPED | os.WNOWAIT)
+        with Exporter(Settings(collectors={name: name == "tasks" for name in FAMILIES})) as exporter:
+            expected = {"sleeping": 1, "stopped": 1, "running": 0, "uninterruptible": 0, "zombie": 0}
+            # The first may still be on its way from exec(2) to sleep.
+            found = wait_until(lambda: threads_by_state(page(exporter), container_path(0)), expected)
+        assert found == expected
+    finally:
+        for process in made:
+            process.kill()
+            process.wait()
+
+
+def threads_by_state(text: str, path: str) -> dict[str, float]:
+    """Map state -> threads of a container."""
+    samples = [one for metric in parse_text(text) for one in metric.samples if one.name == "container_tasks_state"]
+    return {one.labels["state"]: one.value for one in samples if one.labels["id"] == path}
+
+
+def wait_until(look: Callable[[], object], expected: object) -> object:
+    """Look until it is as expected; gives what was found last."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (found := look()) != expected and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def test_memory_by_node_is_that_of_the_control_file(mounts: Mounts, containers: Callable[[int], None]) -> None:
+    """Types and scopes are those that the kernel tells, also of the root, which uses some."""
+    containers(0)
+    hierarchy = mounts.for_controller("memory")
+    if hierarchy is None:
+        pytest.skip("no memory controller")
+    if not Path(f"{hierarchy.mountpoint}{container_path(0)}/memory.numa_stat").exists():
+        pytest.skip("a kernel without memory nodes")
+    with Exporter(Settings(collectors={name: name == "numa" for name in FAMILIES})) as exporter:
+        samples = [one for metric in parse_text(page(exporter)) for one in metric.samples]
+    own = [one for one in samples if one.labels.get("id") == container_path(0)]
+    assert {one.labels["type"] for one in own} == {"total", "file", "anon", "unevictable"}
+    assert {one.labels["scope"] for one in own} == (
+        {"container", "hierarchy"} if hierarchy.version == 1 else {"hierarchy"}
+    )
+    root = [one for one in samples if one.labels.get("id") == "/" and one.labels["scope"] == "hierarchy"]
+    totals = {one.labels["type"]: 0.0 for one in root}
+    for one in root:
+        totals[one.labels["type"]] += one.value
+    assert totals["total"] > 0
+
+
 # ---------------------------------------------------------------------------------------------- over HTTP
 
 

@@ -1,5 +1,6 @@
 """cgroup v1: Documentation/admin-guide/cgroup-v1/. Functions as in `cgroup_model.dialects.Dialect`."""
 
+from cgroup_model.dialects.numa import read_numa_v1 as read_numa
 from cgroup_model.dialects.pids import read_pids, read_pids_current, read_pids_max, write_pids_max
 from cgroup_model.dialects.v1.core import (
     open_pressure,
@@ -43,6 +44,7 @@ __all__ = [
     "read_memory",
     "read_memory_current",
     "read_memory_level",
+    "read_numa",
     "read_oom_kills",
     "read_pids",
     "read_pids_current",

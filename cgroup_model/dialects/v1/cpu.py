@@ -108,7 +108,10 @@ def _accounted(source: Source, directory: str, user_hz: int, *, detail: bool, pe
     cpu = source.record(directory, _ACCOUNTED if detail else _ACCOUNTED[:1], _times, user_hz)
     if cpu.usage_usec is None:
         cpu = replace(cpu, usage_usec=integer(source.read(directory, _ACCOUNTED[1])) // NSEC_PER_USEC)
-    return replace(cpu, per_cpu_usec=_per_cpu(source, directory, cpu)) if per_cpu else cpu
+    if not per_cpu:
+        return cpu
+    shares = _per_cpu(source, directory, cpu)
+    return Cpu(usage_usec=cpu.usage_usec, user_usec=cpu.user_usec, system_usec=cpu.system_usec, per_cpu_usec=shares)
 
 
 def _times(stat: bytes | None, *more: Any) -> Cpu:  # noqa: ANN401

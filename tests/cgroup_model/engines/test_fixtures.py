@@ -35,7 +35,8 @@ def test_a_recorded_cgroup_is_named(scene: Path, row: dict[str, Any]) -> None:
         "kind": "container",
         "problem": None,
         "short_id": identity.short_id,
-        "restarts": identity.restarts,  # of this one engine: see test_resolver
+        # Of one or two engines only: see test_resolver.
+        **{name: getattr(identity, name) for name in ("restarts", "created_epoch", "ended_epoch")},
         **{key: value for key, value in row.items() if key != "path"},
     }
     assert _as_json(identity) == expected

@@ -204,6 +204,19 @@ def test_docker_tells_how_often_it_restarted_a_container(
     assert machine.who(DOCKER).restarts == restarts
 
 
+def test_docker_tells_when_a_container_was_made_and_last_ended(machine: Machine) -> None:
+    """Go's zero time means never; a file that says nothing or nonsense says nothing."""
+    document = {"Name": "/web", "Config": {"Image": "web:1"}}
+    times = {"Created": "2026-11-21T06:05:48.905462429Z", "State": {"FinishedAt": "2026-11-21T08:15:53.5+02:00"}}
+    path = f"/var/lib/docker/containers/{A}/config.v2.json"
+    machine.put(path, document | times)
+    found = machine.who(DOCKER, 1)
+    assert (found.created_epoch, found.ended_epoch) == (1795241148.905462, 1795241753.5)
+    machine.put(path, document | {"Created": "yesterday", "State": {"FinishedAt": "0001-01-01T00:00:00Z"}})
+    found = machine.who(DOCKER, 2)
+    assert (found.created_epoch, found.ended_epoch) == (None, None)
+
+
 def test_podman_storage_is_configurable(machine: Machine) -> None:
     """The graphroot of storage.conf, any storage driver, and the volatile list of `podman run --rm`."""
     machine.put("/etc/containers/storage.conf", '[storage]\ndriver = "vfs"\ngraphroot = "/srv/storage"\n')
