@@ -33,6 +33,8 @@ _SLABINFO: Final = Need.SLABINFO.value
 _AGE: Final = Need.AGE.value
 _TASKS: Final = Need.TASKS.value
 _LOAD: Final = Need.LOAD.value
+_SETTINGS: Final = _MEMORY | _CPU | _CPUS | _CPUSET | _IO | _PIDS | _HUGETLB
+"""Needs for which files are read that only a write changes."""
 
 _MOST_REMEMBERED: Final = 16384  # cgroups
 
@@ -127,7 +129,8 @@ class Collector:
     def _begin(self, needs: Need) -> Host:
         """Read the host's files, and forget settings that are not what they were."""
         source, host = self._kit.source, self._host.read(needs)
-        source.refresh()
+        if needs.value & _SETTINGS:
+            source.refresh()
         if needs.value & ONLINE and host.online_cpus != self._online_cpus:
             self._online_cpus = host.online_cpus
             source.clear_settings()
