@@ -54,6 +54,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "docker": "docker.io",
     "containerd": "containerd",
     "ctr": "containerd",
+    "curl": "curl",
     "lxc-start": "lxc",
     "lxc-stop": "lxc",
     "lxc-attach": "lxc",

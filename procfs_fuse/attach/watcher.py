@@ -188,8 +188,8 @@ class Watcher:
         pid = container.pid
         lines = mountinfo.of_process(pid)
         places = sources.places_of(self._instance)
-        if readiness.is_attached(lines, places.source, places.devices):
-            self._settle(container)  # by a hook, or by us before
+        if container.path in self._namespaces and readiness.is_attached(lines, places.source, places.devices):
+            self._settle(container)  # by us; what a hook or -v put there may be a part of it, and is kept
             return False
         return readiness.has_own_root(pid) and readiness.runs_its_program(pid) and readiness.has_proc(lines)
 

@@ -29,6 +29,7 @@ from procfs_fuse.transport.loop import Loop
 from scripts.debian_tools import Tool
 from tests.integration import asker
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, CommandLine, alive, eventually
+from tests.integration.reach import let_others_in
 from tests.integration.sysinfo_agent import Agent, need_listeners
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
@@ -44,9 +45,7 @@ FindTool = Callable[[str], Tool]
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory: pytest.TempPathFactory, tool: FindTool) -> list[Path]:
     """The program, with either C library."""
-    folder = tmp_path_factory.mktemp("asker")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)  # a user without rights shall reach it
+    folder = let_others_in(tmp_path_factory.mktemp("asker"))  # users without rights ask, too
     need_listeners()
     return [asker.build(folder, tool), asker.build_with_musl(folder, tool)]
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import subprocess
 import tomllib
+from collections.abc import Mapping
 from typing import Any, Final
 
 from cgscope.errors import Failure
 from procfs_fuse.integrations import runtime_wrapper
-from procfs_fuse.integrations.install.edits import Edit, Installation, block, whole_file
+from procfs_fuse.integrations.install.edits import Edit, Installation, block, whole_file, without_block
 
 CONFIG: Final = "/etc/containerd/config.toml"
 SPECIFICATION: Final = "/etc/containerd/procfs-fuse-spec.json"
@@ -21,29 +22,44 @@ AFTERWARDS: Final = "systemctl restart containerd; then pods with a RuntimeClass
 
 _PLUGINS: Final = {2: "io.containerd.grpc.v1.cri", 3: "io.containerd.cri.v1.runtime"}
 """Version of the configuration -> where runtimes are in it."""
+_USUAL: Final = "runc"
+_RUNTIME: Final = "io.containerd.runc.v2"
 _SECONDS: Final = 30
 
 
 def edits(installation: Installation) -> list[Edit]:
     """The specification, and the handler in the configuration. Raises Failure."""
     text = json.dumps(_specification(installation), indent=2) + "\n"
-    version = _version(f"{installation.root}{CONFIG}")
-    name = f'plugins."{_PLUGINS[version]}".containerd.runtimes.procfs-fuse'
-    handler = f'[{name}]\n  runtime_type = "io.containerd.runc.v2"\n  base_runtime_spec = "{SPECIFICATION}"\n'
-    return [whole_file(SPECIFICATION, text), block(CONFIG, handler, begin="version = 2\n", check=_check)]
+    handlers = _handlers(_configuration(f"{installation.root}{CONFIG}"))
+    return [whole_file(SPECIFICATION, text), block(CONFIG, handlers, begin="version = 2\n", check=_check)]
 
 
-def _version(path: str) -> int:
+def _configuration(path: str) -> dict[str, Any]:
+    """What others configured. Raises Failure."""
     try:
-        with open(path, "rb") as file:
-            version = tomllib.load(file).get("version", 1)
+        with open(path, encoding="utf-8") as file:
+            found = tomllib.loads(without_block(file.read()))
     except FileNotFoundError:
-        return 2
+        return {"version": 2}
     except tomllib.TOMLDecodeError as error:
         raise Failure(f"{path} is no TOML: {error}", "mend it first; nothing was changed") from error
+    version = found.get("version", 1)
     if version not in _PLUGINS:
         raise Failure(f"{path} is of version {version}", "convert it: containerd config migrate")
-    return int(version)
+    return found
+
+
+def _handlers(configuration: Mapping[str, Any]) -> str:
+    """Our handler and, where none is configured, the one that containerd has by itself only as long as that is so."""
+    plugin = _PLUGINS[configuration["version"]]
+    settings = configuration.get("plugins", {}).get(plugin, {}).get("containerd", {})
+    usual = f'[plugins."{plugin}".containerd.runtimes.{_USUAL}]\n  runtime_type = "{_RUNTIME}"\n'
+    ours = (
+        f'[plugins."{plugin}".containerd.runtimes.procfs-fuse]\n  runtime_type = "{_RUNTIME}"\n'
+        f'  base_runtime_spec = "{SPECIFICATION}"\n'
+    )
+    needed = settings.get("default_runtime_name", _USUAL) == _USUAL and _USUAL not in settings.get("runtimes", {})
+    return f"{usual if needed else ''}{ours}"
 
 
 def _check(text: str) -> None:

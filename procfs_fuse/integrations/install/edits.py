@@ -100,7 +100,7 @@ def block(path: str, text: str, *, begin: str = "", check: Callable[[str], None]
     marked = f"{_BEGIN}\n{text.rstrip()}\n{_END}\n"
 
     def add(before: str | None) -> str:
-        rest = _without_block(before if before is not None else begin)
+        rest = without_block(before if before is not None else begin)
         after = f"{rest}{'' if not rest or rest.endswith(chr(10)) else chr(10)}{marked}"
         check(after)
         return after
@@ -108,7 +108,7 @@ def block(path: str, text: str, *, begin: str = "", check: Callable[[str], None]
     def remove(before: str | None) -> str | None:
         if before is None:
             return None
-        rest = _without_block(before)
+        rest = without_block(before)
         return None if rest.strip() == begin.strip() else rest
 
     return Edit(path, add, remove)
@@ -118,7 +118,8 @@ _BEGIN: Final = "# procfs-fuse: begin (written by: procfs-fuse install)"
 _END: Final = "# procfs-fuse: end"
 
 
-def _without_block(text: str) -> str:
+def without_block(text: str) -> str:
+    """Somebody's file without the lines that `block` added."""
     before, begin, rest = text.partition(f"{_BEGIN}\n")
     _ours, end, after = rest.partition(f"{_END}\n")
     return f"{before}{after}" if begin and end else text

@@ -9,16 +9,15 @@ import pytest
 
 from scripts.debian_tools import Tool
 from tests.integration.command_line import CommandLine
-from tests.integration.engines import rootfs, truth
+from tests.integration.engines import oci_runtime, rootfs, truth
+from tests.integration.engines.oci_runtime import Runtime
+from tests.integration.reach import let_others_in
 
 
 @pytest.fixture(scope="module")
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
     """The command with an instance of the module's own."""
-    folder = tmp_path_factory.mktemp("instance")
-    # Root of a user namespace must be able to reach the mount point.
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(parent.stat().st_mode | 0o055)  # and takes nothing away: it may be everybody's /tmp
+    folder = let_others_in(tmp_path_factory.mktemp("instance"))  # root of a user namespace is one of them
     command = CommandLine(folder / "state")
     (folder / "mount").mkdir(mode=0o755)
     started = command("mount", str(folder / "mount"))
@@ -31,6 +30,13 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CommandLine]:
 def root_file_system(tmp_path_factory: pytest.TempPathFactory, tool: Callable[[str], Tool]) -> Path:
     """A small root file system, shared by all tests: none writes to it."""
     return rootfs.build(tmp_path_factory.mktemp("engines") / "root", tool)
+
+
+@pytest.fixture(params=["runc", "crun"])
+def runtime(request: pytest.FixtureRequest, tmp_path: Path, tool: Callable[[str], Tool]) -> Iterator[Runtime]:
+    """Each of the two, without an engine."""
+    yield Runtime(tool(request.param), tmp_path)
+    oci_runtime.discard(oci_runtime.PARENT)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,11 +12,8 @@ from pathlib import Path
 
 from scripts.debian_tools import Tool
 from tests.integration.command_line import eventually
-from tests.integration.engines import oci_runtime
-from tests.integration.engines.podman import limits_of
-from tests.integration.engines.truth import LIMITS, Limits
+from tests.integration.engines import oci_runtime, programs
 
-SECONDS = 180
 IMAGE = "box:1"
 
 _CONTAINERD = """\
@@ -42,7 +38,7 @@ def daemon(words: Sequence[str], environment: Mapping[str, str], log: Path) -> I
         yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(SECONDS)
+        process.wait(programs.SECONDS)
 
 
 @contextlib.contextmanager
@@ -59,57 +55,34 @@ def containerd(program: Tool, folder: Path, more: str = "", *, cri: bool = False
 
 
 @dataclass(slots=True)
-class Docker:
+class Docker(programs.Engine):
     """The client of a dockerd of the test's own."""
 
     program: Tool
     socket: Path
+    image: str = IMAGE
     parent: str = field(default_factory=lambda: f"/cgscope-docker-{os.getpid()}")
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the client to its end."""
-        return subprocess.run(
-            [self.program.path, "--host", f"unix://{self.socket}", *arguments],
-            env={**self.program.env, "DOCKER_CONFIG": str(self.socket.parent)},
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-
-    def must(self, *arguments: str) -> str:
-        """Run the client; its output. It must succeed."""
-        done = self(*arguments)
-        assert done.returncode == 0, f"{shlex.join(arguments)}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def run(self, name: str, *options: str, limits: Limits = LIMITS) -> str:
-        """Start a container that sleeps; its id."""
-        chosen = ["--name", name, "--cgroup-parent", self.parent, *limits_of(limits), *options]
-        return self.must("run", "--detach", *chosen, IMAGE, "sleep", "3600").strip()
-
-    def sh(self, name: str, command: str) -> str:
-        """Output of a shell command in a container, which must succeed."""
-        return self.must("exec", name, "sh", "-c", command)
-
-    def cgroup(self, name: str) -> str:
-        """The path of a container's cgroup."""
-        return f"{self.parent}/{self.must('inspect', '--format', '{{.Id}}', name).strip()}"
+        words = [self.program.path, "--host", f"unix://{self.socket}", *arguments]
+        folder = self.socket.parent
+        return programs.finished(words, {**self.program.env, "DOCKER_CONFIG": str(folder)}, folder)
 
 
 @contextlib.contextmanager
-def docker(programs: Mapping[str, Tool], folder: Path, archive: Path, runtimes: Mapping[str, str]) -> Iterator[Docker]:
+def docker(tools: Mapping[str, Tool], folder: Path, archive: Path, runtimes: Mapping[str, str]) -> Iterator[Docker]:
     """Run dockerd without network, with the root file system as an image."""
-    with containerd(programs["containerd"], folder / "containerd") as socket:
-        words = [programs["dockerd"].path, "--containerd", str(socket), "--data-root", str(folder / "data")]
+    with containerd(tools["containerd"], folder / "containerd") as socket:
+        words = [tools["dockerd"].path, "--containerd", str(socket), "--data-root", str(folder / "data")]
         words += ["--exec-root", str(folder / "exec"), "--host", f"unix://{folder}/d.sock"]
         words += ["--pidfile", str(folder / "d.pid"), "--config-file", str(folder / "daemon.json")]
         words += ["--iptables=false", "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--bridge=none"]
         words += ["--storage-driver=overlay2", "--exec-opt=native.cgroupdriver=cgroupfs"]
         words += [f"--add-runtime={name}={path}" for name, path in runtimes.items()]
         (folder / "daemon.json").write_text("{}")
-        with daemon(words, programs["dockerd"].env, folder / "log"):
-            client = Docker(programs["docker"], folder / "d.sock")
+        with daemon(words, tools["dockerd"].env, folder / "log"):
+            client = Docker(tools["docker"], folder / "d.sock")
             assert eventually(lambda: client("info").returncode == 0), (folder / "log").read_text()
             client.must("import", "--change", "ENV PATH=/bin:/sbin", str(archive), IMAGE)
             try:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,11 @@ from typing import Any
 from cgroup_model.mounts import discover_mounts
 from scripts.debian_tools import Tool
 from tests.integration.command_line import eventually
+from tests.integration.engines import programs
 from tests.integration.engines.truth import LIMITS, Limits
 
-SECONDS = 120
 PERIOD_USEC = 100_000
+PARENT = f"/cgscope-oci-{os.getpid()}"
 _ONLY_V1 = """
 t=$(mktemp -d)
 mount -t tmpfs none "$t"
@@ -67,19 +69,8 @@ class Runtime:
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run it to its end; containers that go on have no pipe of ours."""
-        output = self.folder / "output"
-        with output.open("w+", encoding="utf-8") as file:
-            done = subprocess.run(
-                self.words(*arguments),
-                env={**self.program.env, **self.environment},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-                timeout=SECONDS,
-                check=False,
-            )
-            file.seek(0)
-            return subprocess.CompletedProcess(done.args, done.returncode, file.read(), "")
+        environment = {**self.program.env, **self.environment}
+        return programs.finished(self.words(*arguments), environment, self.folder)
 
 
 @dataclass(slots=True)
@@ -93,28 +84,57 @@ class Container:
     @property
     def pid(self) -> int:
         """Its first process."""
-        done = self.runtime("state", self.id)
-        assert done.returncode == 0, done.stdout
-        return int(json.loads(done.stdout)["pid"])
+        return int(json.loads(programs.said(self.runtime("state", self.id)))["pid"])
 
     def sh(self, command: str) -> str:
         """Output of a shell command inside."""
-        done = self.runtime("exec", self.id, "sh", "-c", command)
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        return programs.said(self.runtime("exec", self.id, "sh", "-c", command))
 
     def close(self) -> None:
-        """Kill it, and remove its cgroup and the one above."""
+        """Kill it, and see to it that its cgroup is gone: runc gives up when its last process takes long to end."""
         self.runtime("delete", "--force", self.id)
-        discard(os.path.dirname(self.cgroup))
+        discard(self.cgroup)
+
+
+@contextlib.contextmanager
+def started(
+    runtime: Runtime,
+    rootfs: Path,
+    name: str = "one",
+    limits: Limits = LIMITS,
+    cgroup: str = "",
+    **changes: Any,  # noqa: ANN401
+) -> Iterator[Container]:
+    """A running container; ``changes`` are members of config.json."""
+    cgroup = cgroup or cgroup_of(name)
+    folder = bundle(runtime.folder / name, rootfs, cgroup, limits, **changes)
+    container = Container(runtime, f"cgscope-{os.getpid()}-{name}", cgroup)
+    try:
+        programs.said(runtime("run", "--detach", "--bundle", str(folder), container.id))
+        yield container
+    finally:
+        container.close()
+
+
+def cgroup_of(name: str) -> str:
+    """Where a container is that says nothing else."""
+    return f"{PARENT}/{name}"
 
 
 def discard(cgroup: str) -> None:
     """Remove a cgroup and all below it from every hierarchy: engines leave the one above their containers' behind."""
-    for top in ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*/")):
-        place = f"{top.rstrip('/')}{cgroup}"
-        if os.path.isdir(place):
-            assert eventually(partial(_removed, place)), place
+    for place in _places(cgroup):
+        assert eventually(partial(_removed, place)), place
+
+
+def exists(cgroup: str) -> bool:
+    """Whether any hierarchy has this cgroup."""
+    return bool(_places(cgroup))
+
+
+def _places(cgroup: str) -> list[str]:
+    tops = ("/sys/fs/cgroup", *glob.glob("/sys/fs/cgroup/*/"))
+    return [place for top in tops if os.path.isdir(place := f"{top.rstrip('/')}{cgroup}")]
 
 
 def _removed(directory: str) -> bool:
@@ -131,9 +151,15 @@ def _removed(directory: str) -> bool:
 def bundle(folder: Path, rootfs: Path, cgroup: str, limits: Limits = LIMITS, **changes: Any) -> Path:  # noqa: ANN401
     """Write a bundle whose container sleeps; ``changes`` are members of config.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = {**_configuration(rootfs, cgroup, limits), **changes}
+    config = {**configuration(rootfs, cgroup, limits), **changes}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+def linux(rootfs: Path, name: str) -> dict[str, Any]:
+    """The `linux` part of the configuration of a container that is called so."""
+    found: dict[str, Any] = configuration(rootfs, cgroup_of(name))["linux"]
+    return found
 
 
 def with_user_namespace(config: dict[str, Any]) -> dict[str, Any]:
@@ -143,7 +169,8 @@ def with_user_namespace(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "namespaces": namespaces, "uidMappings": mapping, "gidMappings": mapping}
 
 
-def _configuration(rootfs: Path, cgroup: str, limits: Limits) -> dict[str, Any]:
+def configuration(rootfs: Path, cgroup: str, limits: Limits = LIMITS) -> dict[str, Any]:
+    """The config.json of a container that sleeps."""
     capabilities = [f"CAP_{name}" for name in ("KILL", "SETFCAP", "SETGID", "SETUID", "SYS_CHROOT")]
     return {
         "ociVersion": "1.0.2",

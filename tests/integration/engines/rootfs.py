@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import os
+import platform
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from scripts.debian_tools import Tool
+from tests.integration.reach import let_others_in
 
 _REAL: Final = ("free", "cat")  # in the place of busybox's, to be called by path: busybox's shell prefers its own
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}  # of uname -> of images
 FOLDERS: Final = ("bin", "dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp", "usr/bin", "usr/sbin", "var")
 
 
@@ -20,8 +27,7 @@ def build(folder: Path, tool: Callable[[str], Tool]) -> Path:
     """Make the file system below ``folder``; anybody may read it, as root of a user namespace has to."""
     for name in FOLDERS:
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for parent in (folder, *folder.parents[:3]):
-        parent.chmod(parent.stat().st_mode | 0o055)  # nothing is taken away: it may be everybody's /tmp
+    let_others_in(folder)
     busybox = tool("busybox")
     _copy(busybox, folder, "bin/busybox")
     listed = subprocess.run([busybox.path, "--list"], env=dict(busybox.env), capture_output=True, text=True, check=True)
@@ -38,6 +44,27 @@ def build(folder: Path, tool: Callable[[str], Tool]) -> Path:
 def archive(root: Path, path: Path) -> Path:
     """Pack a file system, for engines that import such."""
     subprocess.run(["tar", "-C", str(root), "--numeric-owner", "-cf", str(path), "."], check=True)
+    return path
+
+
+def image(root: Path, path: Path, name: str) -> Path:
+    """Pack a file system as an image that `ctr images import` takes, in the form of `docker save`."""
+    layer = archive(root, path.with_suffix(".layer"))
+    digest = hashlib.sha256(layer.read_bytes()).hexdigest()
+    configuration = {
+        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "os": "linux",
+        "config": {"Env": ["PATH=/bin:/sbin"], "Cmd": ["/bin/sleep", "3600"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    with tarfile.open(path, "w") as packed:
+        packed.add(layer, "layer.tar")
+        for member, document in (("config.json", configuration), ("manifest.json", manifest)):
+            data = json.dumps(document).encode()
+            entry = tarfile.TarInfo(member)
+            entry.size = len(data)
+            packed.addfile(entry, io.BytesIO(data))
     return path
 
 

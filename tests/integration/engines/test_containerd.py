@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from scripts.debian_tools import Tool
-from tests.integration.command_line import NEEDS, REASON, CommandLine
-from tests.integration.engines import daemons, oci_runtime, truth
+from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from tests.integration.engines import daemons, oci_runtime, programs, truth
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
@@ -28,18 +27,8 @@ class Ctr:
 
     def __call__(self, *arguments: str) -> str:
         """Run it; its output. It must succeed."""
-        words = [self.program.path, "--address", str(self.socket), "--namespace", "box", *arguments]
-        done = subprocess.run(
-            words,
-            env=dict(self.program.env),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        words = [self.program.path, "--address", str(self.socket), "--namespace", f"cgscope-{os.getpid()}", *arguments]
+        return programs.said(programs.finished(words, self.program.env, self.socket.parent))
 
     def sh(self, name: str, command: str) -> str:
         """Output of a shell command in a container."""
@@ -70,5 +59,6 @@ def test_attach(ctr: Ctr, root_file_system: Path, instance: CommandLine) -> None
         truth.control_files(lambda command: ctr.sh("one", command), limits, f"{PARENT}/one")
     finally:
         ctr("task", "kill", "--signal", "KILL", "one")
+        assert eventually(lambda: "RUNNING" not in ctr("task", "list"))
         ctr("task", "delete", "one")
         ctr("container", "delete", "one")

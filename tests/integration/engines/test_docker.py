@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,11 +9,10 @@ import pytest
 
 from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
-from tests.integration.engines import daemons, rootfs, truth
+from tests.integration.engines import daemons, rootfs, shown_by, truth
 from tests.integration.engines.daemons import Docker
-from tests.integration.engines.test_podman import PLAIN_FILES
-from tests.integration.engines.test_watch import Watch
 from tests.integration.engines.truth import LIMITS, Limits
+from tests.integration.engines.watching import watching
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
@@ -28,15 +26,8 @@ def docker(
 ) -> Iterator[Docker]:
     """A dockerd of the module's own, with our runtime beside its usual one."""
     folder = tmp_path_factory.mktemp("docker")
-    (found,) = instance.status()
-    front = folder / "front"
-    options = ["--strict", "--runtime", tool("runc").path]
-    options += ["--mount", found["mountpoint"], "--state-dir", instance.state_dir]
-    path = shlex.quote(instance.environment["PYTHONPATH"])
-    front.write_text(
-        f'#!/bin/sh\nPYTHONPATH={path} exec {shlex.join(instance.words("oci-runtime", *options))} -- "$@"\n'
-    )
-    front.chmod(0o755)
+    words = ["oci-runtime", "--strict", "--runtime", tool("runc").path, *shown_by.options(instance)]
+    front = shown_by.script(folder / "front", instance, *words)
     programs = {name: tool(name) for name in ("containerd", "dockerd", "docker")}
     archive = rootfs.archive(root_file_system, folder / "root.tar")
     with daemons.docker(programs, folder, archive, {"front": str(front)}) as docker:
@@ -54,9 +45,7 @@ def test_runtime_in_front(docker: Docker) -> None:
 
 def test_binds_and_changed_limits(docker: Docker, instance: CommandLine) -> None:
     """Plain `-v` shows the limits, as with lxcfs, and `docker update` is seen at once, without a restart."""
-    (found,) = instance.status()
-    binds = [f"--volume={found['mountpoint']}/{path}:/{path}:rw" for path in PLAIN_FILES]
-    binds += [f"--volume={found['mountpoint']}/sys/devices/system/cpu:/sys/devices/system/cpu:ro"]
+    binds = shown_by.volumes(instance, mode="rw") + shown_by.volumes(instance, ["/sys/devices/system/cpu"])
     docker.run("bound", *binds)
     assert int(docker.sh("bound", "/bin/free -b").splitlines()[1].split()[1]) == LIMITS.memory_bytes
     assert docker.sh("bound", "/bin/cat /sys/devices/system/cpu/online") == "0\n"
@@ -78,11 +67,7 @@ def test_attach_by_name_and_a_shared_pid_namespace(docker: Docker, instance: Com
 
 def test_attached_by_itself(docker: Docker, instance: CommandLine) -> None:
     """With the watcher a `docker run` without any option is shown its limits; a label keeps another one out of it."""
-    watch = Watch(instance, "--engines", "docker")
-    try:
+    with watching(instance, "--engines", "docker") as watch:
         path = f"{docker.parent}/{docker.run('self')}"
-        assert eventually(lambda: path in {one["cgroup"] for one in watch.report["containers"]})
+        assert eventually(lambda: watch.knows(path))
         truth.shown(lambda command: docker.sh("self", command), path=path)
-        assert watch.process.poll() is None
-    finally:
-        watch.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +15,9 @@ import pytest
 from cgroup_model.mounts import discover_mounts
 from scripts.debian_tools import DebianTools, Tool
 from tests.integration.command_line import NEEDS, REASON, CommandLine
-from tests.integration.engines import oci_runtime, truth
+from tests.integration.engines import oci_runtime, programs, shown_by, truth
 from tests.integration.engines.truth import LIMITS
+from tests.integration.reach import let_others_in
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
@@ -50,7 +50,7 @@ lxc.log.file = {folder}/log
 class Lxc:
     """LXC's programs, with containers in a folder of the test's."""
 
-    programs: Callable[[str], Tool]
+    tools: Callable[[str], Tool]
     folder: Path
     root: Path
 
@@ -66,21 +66,13 @@ class Lxc:
 
     def __call__(self, program: str, *arguments: str, front: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run one of the programs to its end."""
-        tool = self.programs(program)
+        tool = self.tools(program)
         words = [*front, tool.path, "-P", str(self.folder), "-n", self.name, *arguments]
-        output = self.folder / "output"
-        with output.open("w+", encoding="utf-8") as file:
-            done = subprocess.run(
-                words, env=dict(tool.env), stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=120, check=False
-            )
-            file.seek(0)
-            return subprocess.CompletedProcess(words, done.returncode, file.read(), "")
+        return programs.finished(words, tool.env, self.folder)
 
     def sh(self, command: str) -> str:
         """Output of a shell command in the container, which must succeed."""
-        done = self("lxc-attach", "--clear-env", "--", "/bin/sh", "-c", command)
-        assert done.returncode == 0, done.stdout
-        return done.stdout
+        return programs.said(self("lxc-attach", "--clear-env", "--", "/bin/sh", "-c", command))
 
     @contextlib.contextmanager
     def started(self, *lines: str, front: Sequence[str] = ()) -> Iterator[None]:
@@ -107,19 +99,13 @@ class Lxc:
 @pytest.fixture
 def lxc(tmp_path: Path, tool: Callable[[str], Tool], root_file_system: Path) -> Lxc:
     """LXC in a folder that anybody may enter."""
-    for parent in (tmp_path, *tmp_path.parents[:2]):
-        parent.chmod(0o755)
-    return Lxc(tool, tmp_path, root_file_system)
+    return Lxc(tool, let_others_in(tmp_path), root_file_system)
 
 
 def test_hook(lxc: Lxc, instance: CommandLine) -> None:
     """`lxc.hook.mount` with ours: all limits are shown from the first program on."""
-    (found,) = instance.status()
-    script = lxc.folder / "hook"
-    words = instance.words("lxc-hook", "--strict", "--mount", found["mountpoint"], "--state-dir", instance.state_dir)
-    path = shlex.quote(instance.environment["PYTHONPATH"])
-    script.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {shlex.join(words)} -- "$@"\n')
-    script.chmod(0o755)
+    words = ["lxc-hook", "--strict", *shown_by.options(instance)]
+    script = shown_by.script(lxc.folder / "hook", instance, *words)
     with lxc.started(f"lxc.hook.mount = {script}"):
         truth.shown(lxc.sh, path=lxc.cgroup)
         assert "fuse.procfs-fuse" in lxc.sh("grep ' /proc/vmstat ' /proc/mounts")
@@ -129,9 +115,8 @@ def test_hook_of_lxcfs(lxc: Lxc, instance: CommandLine, tool: Callable[[str], To
     """The hook that Debian's lxcfs brings works on our mount in the place of lxcfs's, /var/lib/lxcfs."""
     lxcfs = Path(tool("lxcfs").path)
     hook = shutil.copy(next(lxcfs.parents[1].glob("share/lxcfs/lxc.mount.hook")), lxc.folder / "lxcfs.hook")
-    (found,) = instance.status()
     script = 'mount -t tmpfs none /var/lib && mkdir -p /var/lib/lxcfs && mount --bind "$0" /var/lib/lxcfs && exec "$@"'
-    front = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, found["mountpoint"]]
+    front = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, shown_by.mountpoint(instance)]
     with lxc.started(f"lxc.hook.mount = {hook}", front=front):
         assert int(lxc.sh("/bin/free -b").splitlines()[1].split()[1]) == LIMITS.memory_bytes
         assert lxc.sh("grep -c ^processor /proc/cpuinfo").strip() == "1"

@@ -2,66 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from procfs_fuse.integrations import runtime_wrapper
-from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, REASON, REPOSITORY, CommandLine, eventually
-from tests.integration.engines import oci_runtime, truth
-from tests.integration.engines.oci_runtime import Container, Runtime
+from tests.integration.engines import oci_runtime, shown_by, truth
+from tests.integration.engines.oci_runtime import Container, Runtime, started
+from tests.integration.reach import let_others_in
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 
-@pytest.fixture(params=["runc", "crun"])
-def runtime(request: pytest.FixtureRequest, tmp_path: Path, tool: Callable[[str], Tool]) -> Runtime:
-    """Each of the two."""
-    return Runtime(tool(request.param), tmp_path)
-
-
-@contextlib.contextmanager
-def started(
-    runtime: Runtime, rootfs: Path, changes: Mapping[str, Any] | None = None, name: str = "one"
-) -> Iterator[Container]:
-    """A running container."""
-    cgroup = f"/cgscope-oci-{os.getpid()}/{name}"
-    bundle = oci_runtime.bundle(runtime.folder / name, rootfs, cgroup, **(changes or {}))
-    container = Container(runtime, f"cgscope-{os.getpid()}-{name}", cgroup)
-    try:
-        done = runtime("run", "--detach", "--bundle", str(bundle), container.id)
-        assert done.returncode == 0, done.stdout
-        yield container
-    finally:
-        container.close()
-
-
 def hook(instance: CommandLine, *options: str) -> dict[str, Any]:
     """The hook as the wrapper would add it, for the tests' instance."""
-    (found,) = instance.status()
-    return runtime_wrapper.hook([f"--mount={found['mountpoint']}", f"--state-dir={instance.state_dir}", *options])
+    return runtime_wrapper.hook([*shown_by.options(instance), *options])
 
 
-def spec(rootfs: Path, cgroup: str = "/unused") -> dict[str, Any]:
-    """The configuration of a bundle."""
-    return oci_runtime._configuration(rootfs, cgroup, truth.LIMITS)
+def hooks(*entries: dict[str, Any]) -> dict[str, Any]:
+    """The member of config.json."""
+    return {"createContainer": list(entries)}
 
 
 def ours(container: Container, instance: CommandLine) -> list[str]:
     """The roots of our mounts in a container."""
-    source = f"procfs-fuse:{instance.status()[0]['mountpoint']}"
     lines = Path(f"/proc/{container.pid}/mountinfo").read_text().splitlines()
-    return [
-        line.split()[3] for line in lines if line.endswith(f" - fuse.procfs-fuse {source}") or f" {source} " in line
-    ]
+    return [line.split()[3] for line in lines if f" {shown_by.source(instance)} " in line]
 
 
 def test_attach_and_detach(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
@@ -79,8 +50,7 @@ def test_attach_and_detach(runtime: Runtime, root_file_system: Path, instance: C
 
 def test_hook(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
     """With the hook the files are there from the first instruction on, those that runc refuses to bind included."""
-    changes = {"hooks": {"createContainer": [hook(instance, "--strict")]}}
-    with started(runtime, root_file_system, changes) as container:
+    with started(runtime, root_file_system, hooks=hooks(hook(instance, "--strict"))) as container:
         truth.shown(container.sh, path=container.cgroup)
         assert any(root.endswith("/proc/vmstat") for root in ours(container, instance))
 
@@ -91,19 +61,15 @@ def test_hook_with_a_user_namespace(
     """Root of a user namespace may not enter the instance's own folders: it gets the files that know their reader."""
     entry = hook(instance, "--strict")
     within_reach(runtime, entry, tmp_path)
-    changes = {
-        "hooks": {"createContainer": [entry]},
-        "linux": oci_runtime.with_user_namespace(spec(root_file_system, f"/cgscope-oci-{os.getpid()}/user")["linux"]),
-    }
-    with started(runtime, root_file_system, changes, "user") as container:
+    linux = oci_runtime.with_user_namespace(oci_runtime.linux(root_file_system, "user"))
+    with started(runtime, root_file_system, "user", hooks=hooks(entry), linux=linux) as container:
         truth.shown(container.sh, path=container.cgroup)
         assert "/proc/meminfo" in ours(container, instance)
 
 
 def within_reach(runtime: Runtime, entry: dict[str, Any], folder: Path) -> None:
     """Show the interpreter and this checkout at places that anybody may enter; /root and a checkout may be private."""
-    for path in (folder, *folder.parents[:2]):
-        path.chmod(0o755)
+    let_others_in(folder)
     interpreter, checkout = folder / "python", folder / "checkout"
     for source, place in ((sys.base_prefix, interpreter), (str(REPOSITORY), checkout)):
         place.mkdir()
@@ -115,32 +81,28 @@ def within_reach(runtime: Runtime, entry: dict[str, Any], folder: Path) -> None:
 
 def test_hook_with_a_read_only_root(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
     """A root file system that nobody may write to needs no place for the files to be made."""
-    changes = {
-        "hooks": {"createContainer": [hook(instance, "--strict")]},
-        "root": {"path": str(root_file_system), "readonly": True},
-    }
-    with started(runtime, root_file_system, changes) as container:
+    root = {"path": str(root_file_system), "readonly": True}
+    with started(runtime, root_file_system, hooks=hooks(hook(instance, "--strict")), root=root) as container:
         truth.shown(container.sh)
 
 
 def test_a_failing_hook_stops_nothing_but_when_strict(runtime: Runtime, root_file_system: Path, tmp_path: Path) -> None:
     """Without an instance the container starts with the machine's files; with --strict it does not start."""
     nowhere = [f"--mount={tmp_path}", f"--state-dir={tmp_path / 'none'}"]
-    tolerant = {"hooks": {"createContainer": [runtime_wrapper.hook(nowhere)]}}
-    with started(runtime, root_file_system, tolerant) as container:
+    with started(runtime, root_file_system, hooks=hooks(runtime_wrapper.hook(nowhere))) as container:
         assert container.sh("grep MemTotal /proc/meminfo") == f"{Path('/proc/meminfo').read_text().splitlines()[0]}\n"
-    strict = {"hooks": {"createContainer": [runtime_wrapper.hook([*nowhere, "--strict"])]}}
+    strict = runtime_wrapper.hook([*nowhere, "--strict"])
     with (
         pytest.raises(AssertionError, match=r"nothing of ours is mounted|hook"),
-        started(runtime, root_file_system, strict),
+        started(runtime, root_file_system, hooks=hooks(strict)),
     ):
         pass
 
 
 def test_an_annotation_opts_out(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
     """A container with cgscope.attach=off is left alone by the hook."""
-    changes = {"hooks": {"createContainer": [hook(instance)]}, "annotations": {"cgscope.attach": "off"}}
-    with started(runtime, root_file_system, changes) as container:
+    off = {"cgscope.attach": "off"}
+    with started(runtime, root_file_system, hooks=hooks(hook(instance)), annotations=off) as container:
         assert ours(container, instance) == []
 
 
@@ -148,29 +110,19 @@ def test_containers_can_be_made_in_a_container_with_the_hook(
     runtime: Runtime, root_file_system: Path, instance: CommandLine
 ) -> None:
     """Where nothing of /proc is masked, nested containers work with the hook as they do without."""
-    linux = {
-        **spec(root_file_system, f"/cgscope-oci-{os.getpid()}/one")["linux"],
-        "maskedPaths": [],
-        "readonlyPaths": [],
-    }
-    changes = {"hooks": {"createContainer": [hook(instance, "--strict")]}, "linux": linux}
+    linux = {**oci_runtime.linux(root_file_system, "one"), "maskedPaths": [], "readonlyPaths": []}
     nested = "unshare -Urpfm --mount-proc cat /proc/self/comm"
-    with started(runtime, root_file_system, {"linux": linux}) as container:
+    with started(runtime, root_file_system, linux=linux) as container:
         assert container.sh(nested) == "cat\n"
-    with started(runtime, root_file_system, changes) as container:
+    with started(runtime, root_file_system, hooks=hooks(hook(instance, "--strict")), linux=linux) as container:
         truth.shown(container.sh)
         assert container.sh(nested) == "cat\n"
 
 
 def test_runtime_in_front(runtime: Runtime, root_file_system: Path, instance: CommandLine, tmp_path: Path) -> None:
     """`oci-runtime` adds the hook, passes everything else through, and becomes the real runtime."""
-    (found,) = instance.status()
-    options = ["--runtime", runtime.program.path, "--mount", found["mountpoint"], "--state-dir", instance.state_dir]
-    front = tmp_path / "front"
-    front.write_text(f'#!/bin/sh\nexec {shlex.join(instance.words("oci-runtime", "--strict", *options))} -- "$@"\n')
-    front.chmod(0o755)
-    runtime.wrapper = [str(front)]
-    runtime.environment = {"PYTHONPATH": instance.environment["PYTHONPATH"]}
+    words = ["oci-runtime", "--strict", "--runtime", runtime.program.path, *shown_by.options(instance)]
+    runtime.wrapper = [str(shown_by.script(tmp_path / "front", instance, *words))]
     with started(runtime, root_file_system) as container:
         truth.shown(container.sh, path=container.cgroup)
         config = json.loads((tmp_path / "one" / "config.json").read_text())

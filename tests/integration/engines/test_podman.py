@@ -5,29 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from procfs_fuse.integrations import runtime_wrapper
 from scripts.debian_tools import Tool
-from tests.integration.command_line import NEEDS, REASON, CommandLine
-from tests.integration.engines import rootfs, truth
+from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from tests.integration.engines import rootfs, shown_by, truth
 from tests.integration.engines.podman import IMAGE, Podman
 from tests.integration.engines.truth import Limits
+from tests.integration.engines.watching import watching
+from tests.integration.reach import let_others_in
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
-
-PLAIN_FILES = (
-    "proc/meminfo",
-    "proc/cpuinfo",
-    "proc/stat",
-    "proc/uptime",
-    "proc/swaps",
-    "proc/loadavg",
-    "proc/diskstats",
-)
-"""What `-v` may bind with any runtime: lxcfs's list."""
 
 
 @pytest.fixture(scope="module")
@@ -38,16 +30,12 @@ def podman(
     instance: CommandLine,
 ) -> Iterator[Podman]:
     """A Podman of the module's own, with our hook for containers with the annotation."""
-    folder = tmp_path_factory.mktemp("podman")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
+    folder = let_others_in(tmp_path_factory.mktemp("podman"))
     archive = rootfs.archive(root_file_system, folder / "root.tar")
-    podman = Podman.prepare(tool("podman"), tool("runc"), tool("conmon"), folder, archive)
-    (found,) = instance.status()
-    options = ["--strict", f"--mount={found['mountpoint']}", f"--state-dir={instance.state_dir}"]
+    podman = Podman.prepare(tool, folder, archive)
     document = {
         "version": "1.0.0",
-        "hook": runtime_wrapper.hook(options),
+        "hook": runtime_wrapper.hook(["--strict", *shown_by.options(instance)]),
         "when": {"annotations": {"^test$": "^hook$"}},
         "stages": ["createContainer"],
     }
@@ -81,10 +69,8 @@ def test_attach_by_name(podman: Podman, instance: CommandLine) -> None:
 
 def test_containers_of_a_pod_with_one_pid_namespace(podman: Podman, instance: CommandLine) -> None:
     """Each is shown its own limits, attached as well as with -v; lxcfs shows both those of the first process."""
-    infra = ["--infra-image", IMAGE, "--infra-command", "/bin/sleep 3600"]
-    podman.must("pod", "create", "--name", "pod", "--share", "pid", *infra)
-    (found,) = instance.status()
-    binds = [f"--volume={found['mountpoint']}/{path}:/{path}:ro" for path in PLAIN_FILES]
+    podman.must("pod", "create", "--name", "pod", "--share", "pid")
+    binds = shown_by.volumes(instance)
     sizes = {"first": Limits(memory_bytes=64 << 20), "second": Limits(memory_bytes=96 << 20)}
     for name, limits in sizes.items():
         podman.run(name, "--pod", "pod", *(binds if name == "second" else ()), limits=limits)
@@ -95,10 +81,52 @@ def test_containers_of_a_pod_with_one_pid_namespace(podman: Podman, instance: Co
         assert f"{limits.memory_bytes >> 10} kB" in podman.sh(name, "grep MemTotal /proc/meminfo")
 
 
+MANIFEST = """\
+apiVersion: v1
+kind: Pod
+metadata:
+  name: kube
+spec:
+  shareProcessNamespace: true
+  containers:
+  - name: attached
+    image: {image}
+    imagePullPolicy: Never
+    command: [/bin/sleep, "3600"]
+    resources: {{limits: {{memory: 64Mi, cpu: 500m}}}}
+  - name: bound
+    image: {image}
+    imagePullPolicy: Never
+    command: [/bin/sleep, "3600"]
+    resources: {{limits: {{memory: 96Mi, cpu: 1500m}}}}
+    volumeMounts:
+    - {{name: meminfo, mountPath: /proc/meminfo, readOnly: true}}
+  volumes:
+  - name: meminfo
+    hostPath: {{path: {mountpoint}/proc/meminfo, type: File}}
+"""
+
+
+def test_play_kube(podman: Podman, instance: CommandLine) -> None:
+    """A manifest of Kubernetes: limits of each container are shown, by itself and by a hostPath volume."""
+    manifest = podman.folder / "kube.yaml"
+    manifest.write_text(MANIFEST.format(image=IMAGE, mountpoint=shown_by.mountpoint(instance)))
+    with podman.default_parent(), watching(instance, "--engines", "podman") as watch:
+        podman.must("play", "kube", "--network", "none", str(manifest))
+        try:
+            for name, memory_kib, cpus in (("attached", 64 << 10, 1), ("bound", 96 << 10, 2)):
+                container = f"kube-{name}"
+                assert eventually(partial(watch.knows, podman.cgroup(container)))
+                assert podman.sh(container, "grep MemTotal /proc/meminfo").split()[1] == str(memory_kib)
+                assert podman.sh(container, "grep -c ^processor /proc/cpuinfo") == f"{min(cpus, os.cpu_count() or 1)}\n"
+        finally:
+            podman.must("play", "kube", "--down", str(manifest))
+
+
 def test_nothing_is_left(podman: Podman, instance: CommandLine) -> None:
     """After the containers' end no mount of ours is left in any namespace but the host's own."""
     podman.must("rm", "--all", "--force", "--time", "0")
-    source = f"procfs-fuse:{instance.status()[0]['mountpoint']}"
+    source = shown_by.source(instance)
     bound = []
     for place in Path("/proc").glob("[0-9]*/mountinfo"):
         try:

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,15 @@ import pytest
 from scripts.debian_tools import Tool
 from tests.integration import asker
 from tests.integration.command_line import NEEDS, REASON, CommandLine
-from tests.integration.engines import oci_runtime, truth
+from tests.integration.engines import oci_runtime, programs, rootfs, shown_by, truth
 from tests.integration.engines.oci_runtime import Container, Runtime
+from tests.integration.engines.podman import Podman
 from tests.integration.sysinfo_agent import Agent, need_listeners
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
 FindTool = Callable[[str], Tool]
-SHOWN = ("meminfo", "uptime", "loadavg", "cpuinfo")  # what runtimes let anybody bind
+SHOWN = ("/proc/meminfo", "/proc/uptime", "/proc/loadavg", "/proc/cpuinfo")  # what runtimes let anybody bind
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +35,6 @@ def root(root_file_system: Path, tool: FindTool) -> Path:
         assert program.exists()
     shutil.copy(tool("nproc").path, root_file_system / "bin/real-nproc")
     return root_file_system
-
-
-@pytest.fixture(params=["runc", "crun"])
-def runtime(request: pytest.FixtureRequest, tmp_path: Path, tool: FindTool) -> Runtime:
-    """Each of the two."""
-    return Runtime(tool(request.param), tmp_path)
 
 
 @pytest.fixture
@@ -59,12 +53,6 @@ def profile(instance: CommandLine, agent: Agent, *options: str) -> dict[str, Any
     return found
 
 
-def binds(instance: CommandLine) -> list[tuple[str, str]]:
-    """Which virtual files are shown where."""
-    (found,) = instance.status()
-    return [(f"{found['mountpoint']}/proc/{name}", f"/proc/{name}") for name in SHOWN]
-
-
 @contextlib.contextmanager
 def started(
     runtime: Runtime,
@@ -74,23 +62,14 @@ def started(
     limits: truth.Limits = truth.LIMITS,
 ) -> Iterator[Container]:
     """A running container with the virtual files and the profile."""
-    cgroup = f"/cgscope-oci-{os.getpid()}/asked"
-    config = oci_runtime._configuration(rootfs, cgroup, limits)
+    config = oci_runtime.configuration(rootfs, oci_runtime.cgroup_of("asked"), limits)
+    place = shown_by.mountpoint(instance)
     mounts = [
-        {"destination": place, "type": "bind", "source": source, "options": ["bind", "ro"]}
-        for source, place in binds(instance)
+        {"destination": path, "type": "bind", "source": f"{place}{path}", "options": ["bind", "ro"]} for path in SHOWN
     ]
-    config["linux"]["seccomp"] = seccomp
-    bundle = oci_runtime.bundle(
-        runtime.folder / "asked", rootfs, cgroup, limits, mounts=[*config["mounts"], *mounts], linux=config["linux"]
-    )
-    container = Container(runtime, f"cgscope-{os.getpid()}-asked", cgroup)
-    try:
-        done = runtime("run", "--detach", "--bundle", str(bundle), container.id)
-        assert done.returncode == 0, done.stdout
+    changes: dict[str, Any] = {"mounts": [*config["mounts"], *mounts], "linux": {**config["linux"], "seccomp": seccomp}}
+    with oci_runtime.started(runtime, rootfs, "asked", limits, **changes) as container:
         yield container
-    finally:
-        container.close()
 
 
 def told(read: Callable[[str], str], programs_of_32_bits: bool) -> None:  # noqa: FBT001 - of a machine
@@ -135,12 +114,10 @@ def test_no_agent_no_container(runtime: Runtime, instance: CommandLine, root: Pa
         pass
 
 
-def test_the_runtime_in_front(runtime: Runtime, instance: CommandLine, root: Path) -> None:
+def test_the_runtime_in_front(runtime: Runtime, instance: CommandLine, root: Path, tmp_path: Path) -> None:
     """For engines whose profiles cannot name an agent: `oci-runtime --sysinfo` adds it, only where one answers."""
-    (found,) = instance.status()
-    options = ["--strict", f"--mount={found['mountpoint']}", f"--state-dir={instance.state_dir}"]
-    front = instance.words("oci-runtime", "--runtime", runtime.program.path, *options, "--sysinfo", "--")
-    runtime.wrapper, runtime.environment = front, {"PYTHONPATH": instance.environment["PYTHONPATH"]}
+    options = ["--strict", "--runtime", runtime.program.path, *shown_by.options(instance), "--sysinfo"]
+    runtime.wrapper = [str(shown_by.script(tmp_path / "front", instance, "oci-runtime", *options))]
     with pytest.raises(AssertionError, match="no agent answers"), started(runtime, instance, root, {}):
         pass
     agent = Agent(instance, Path(instance.state_dir), "--patience", "120s", name="seccomp.sock")
@@ -153,33 +130,22 @@ def test_the_runtime_in_front(runtime: Runtime, instance: CommandLine, root: Pat
 
 def test_podman(instance: CommandLine, agent: Agent, root: Path, tool: FindTool, tmp_path: Path) -> None:
     """`podman run --security-opt seccomp=FILE` takes the profile merged into the distribution's own."""
-    podman = tool("podman")
     base = next((path for path in map(Path, DISTRIBUTION_PROFILES) if path.exists()), None)
     merge = ("--merge", str(base)) if base else ()
     (tmp_path / "profile.json").write_text(json.dumps(profile(instance, agent, *merge)))
-    volumes = [f"--volume={source}:{place}:ro" for source, place in binds(instance)]
+    podman = Podman.prepare(tool, tmp_path, rootfs.archive(root, tmp_path / "root.tar"))
     script = "asker agree; asker-musl agree; busybox free -b; busybox uptime; asker"
-    words = [
-        *(podman.path, "--root", str(tmp_path / "root"), "--runroot", str(tmp_path / "run")),
-        *("--tmpdir", str(tmp_path / "tmp"), "--cgroup-manager", "cgroupfs", "--events-backend", "none"),
-        *("--storage-driver", "vfs", "--runtime", tool("runc").path, "run", "--rm", "--network", "none"),
-        *("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"),
-        *("--memory", str(truth.LIMITS.memory_bytes), "--memory-swap", str(truth.LIMITS.memory_bytes), "--cpus", "1"),
-        *(f"--security-opt=seccomp={tmp_path}/profile.json", *volumes, "--cgroup-parent", f"/cgscope-{os.getpid()}"),
-        *("--rootfs", str(root), "/bin/sh", "-c", script),
-    ]
+    options = [f"--security-opt=seccomp={tmp_path}/profile.json", *shown_by.volumes(instance, SHOWN)]
+    options += [*programs.limits_of(truth.LIMITS), "--cgroup-parent", podman.parent]
     try:
-        done = subprocess.run(
-            words, env=dict(podman.env), capture_output=True, text=True, timeout=oci_runtime.SECONDS, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        first, second, _header, row, _swap, uptime, total = done.stdout.splitlines()
+        said = podman.must("run", "--rm", *options, podman.image, "/bin/sh", "-c", script)
+        first, second, _header, row, _swap, uptime, total = said.splitlines()
         assert (first, second) == ("agree", "agree")
         assert row.split()[1] == total == str(truth.LIMITS.memory_bytes)
         assert " up 0 min" in uptime
         assert agent.status["continued"] == 0
     finally:
-        oci_runtime.discard(f"/cgscope-{os.getpid()}")
+        podman.close()
 
 
 DISTRIBUTION_PROFILES = ("/usr/share/containers/seccomp.json", "/etc/containers/seccomp.json")

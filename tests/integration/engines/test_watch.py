@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import signal
-import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,6 +17,7 @@ from tests.integration.command_line import NEEDS, REASON, CommandLine, eventuall
 from tests.integration.engines import oci_runtime, truth
 from tests.integration.engines.oci_runtime import Container, Runtime
 from tests.integration.engines.unshared import unshared
+from tests.integration.engines.watching import Watch, watching
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
@@ -31,55 +29,6 @@ def container_id(number: int) -> str:
     return f"{number:08x}".ljust(64, "0")
 
 
-class Watch:
-    """The watcher of an instance."""
-
-    def __init__(self, instance: CommandLine, *options: str) -> None:
-        self.directory = Path(instance.status()[0]["state_dir"])
-        (self.directory / "attached.json").unlink(missing_ok=True)
-        words = instance.words("attach", "--all", "--watch", *options)
-        self.process = subprocess.Popen(words, env=instance.environment, stderr=subprocess.PIPE, text=True)
-        assert eventually(lambda: self.report)
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """What it has written; empty before."""
-        with contextlib.suppress(FileNotFoundError):
-            found: dict[str, Any] = json.loads((self.directory / "attached.json").read_text())
-            return found
-        return {}
-
-    def knows(self, container: Container) -> bool:
-        """Whether it has attached a container."""
-        return any(one["cgroup"] == container.cgroup and not one["problem"] for one in self.report["containers"])
-
-    @property
-    def descriptors(self) -> int:
-        """Number of its open files."""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
-
-    @property
-    def resident_bytes(self) -> int:
-        """Its memory."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-    def close(self) -> str:
-        """End it; what it wrote on its standard error."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.communicate(timeout=120)[1]
-
-
-@contextlib.contextmanager
-def watching(instance: CommandLine, *options: str) -> Iterator[Watch]:
-    """Give a watcher, ended afterwards; it has to live until then."""
-    watch = Watch(instance, *options)
-    try:
-        yield watch
-        assert watch.process.poll() is None, watch.close()
-    finally:
-        watch.close()
-
-
 @pytest.fixture
 def runc(tmp_path: Path, tool: Callable[[str], Tool]) -> Iterator[Runtime]:
     """Runc, for containers in cgroups that are called like Docker's."""
@@ -87,25 +36,10 @@ def runc(tmp_path: Path, tool: Callable[[str], Tool]) -> Iterator[Runtime]:
     oci_runtime.discard(PARENT)
 
 
-@contextlib.contextmanager
-def started(runc: Runtime, rootfs: Path, number: int, **changes: Any) -> Iterator[Container]:  # noqa: ANN401
+def started(runc: Runtime, rootfs: Path, number: int) -> AbstractContextManager[Container]:
     """A running container that looks like one of Docker's."""
-    container = new(runc, rootfs, number, **changes)
-    try:
-        yield container
-    finally:
-        runc("delete", "--force", container.id)
-
-
-def new(runc: Runtime, rootfs: Path, number: int, **changes: Any) -> Container:  # noqa: ANN401
-    """Start a container."""
     name = container_id(number)
-    cgroup = f"{PARENT}/docker/{name}"
-    bundle = oci_runtime.bundle(runc.folder / name, rootfs, cgroup, **changes)
-    container = Container(runc, name, cgroup)
-    done = runc("run", "--detach", "--bundle", str(bundle), container.id)
-    assert done.returncode == 0, done.stdout
-    return container
+    return oci_runtime.started(runc, rootfs, name, cgroup=f"{PARENT}/docker/{name}")
 
 
 def sees_limit(container: Container) -> bool:
@@ -116,9 +50,9 @@ def sees_limit(container: Container) -> bool:
 def test_new_containers_are_attached(runc: Runtime, root_file_system: Path, instance: CommandLine) -> None:
     """A container that runs already and one that comes later are both shown their limits, without being asked for."""
     with started(runc, root_file_system, 1) as early, watching(instance) as watch:
-        assert eventually(lambda: watch.knows(early))
+        assert eventually(lambda: watch.knows(early.cgroup))
         with started(runc, root_file_system, 2) as late:
-            assert eventually(lambda: watch.knows(late))
+            assert eventually(lambda: watch.knows(late.cgroup))
             truth.shown(early.sh, path=early.cgroup)
             truth.shown(late.sh, path=late.cgroup)
 
@@ -133,7 +67,7 @@ def test_without_events_they_are_found_all_the_same(
         with watching(instance) as watch:
             assert watch.report["events"] is False
             with started(runc, root_file_system, 3) as container:
-                assert eventually(lambda: watch.knows(container))
+                assert eventually(lambda: watch.knows(container.cgroup))
                 truth.shown(container.sh, path=container.cgroup)
     finally:
         instance.words = words  # type: ignore[method-assign]
@@ -147,7 +81,7 @@ def test_rules_and_opting_out(runc: Runtime, root_file_system: Path, instance: C
         started(runc, root_file_system, 5) as left_alone,
         started(runc, root_file_system, 6) as wanted,
     ):
-        assert eventually(lambda: watch.knows(wanted))
+        assert eventually(lambda: watch.knows(wanted.cgroup))
         assert not sees_limit(left_alone)
     with watching(instance, "--engines", "podman") as watch, started(runc, root_file_system, 7) as docker:
         assert instance("attach", "--all", "--exclude", "engine:docker").returncode == 0
@@ -162,7 +96,7 @@ def test_the_host_is_never_attached(runc: Runtime, root_file_system: Path, insta
         unshared("watch-host") as session,
         started(runc, root_file_system, 8) as container,
     ):
-        assert eventually(lambda: watch.knows(container))
+        assert eventually(lambda: watch.knows(container.cgroup))
         assert "/proc/meminfo" not in session.mountpoints(f"procfs-fuse:{instance.status()[0]['mountpoint']}")
 
 
@@ -180,7 +114,7 @@ def test_what_cannot_be_attached_is_reported_once(runc: Runtime, root_file_syste
                 failed = {one["cgroup"] for one in watch.report["containers"] if one["problem"]}
                 assert failed <= {container.cgroup, another.cgroup}
                 assert another.cgroup in failed
-                assert watch.close().count(f"cannot attach docker:{another.id[:12]}") == 1
+                assert watch.close().count(f"cannot attach docker:{Path(another.cgroup).name[:12]}") == 1
     finally:
         remove(mounts, limited)
 
@@ -189,13 +123,12 @@ def churn(runc: Runtime, rootfs: Path, instance: CommandLine, count: int) -> Non
     """Start and end containers as fast as it goes; every one that lives is attached, and nothing is left."""
     with watching(instance) as watch:
         with started(runc, rootfs, 1000) as first:
-            assert eventually(lambda: watch.knows(first))
+            assert eventually(lambda: watch.knows(first.cgroup))
         descriptors, memory = watch.descriptors, watch.resident_bytes
         for number in range(count):
-            short = new(runc, rootfs, 2000 + number)
-            if number % 4 == 0:
-                assert eventually(lambda short=short: watch.knows(short))  # type: ignore[misc]
-            runc("delete", "--force", short.id)
+            with started(runc, rootfs, 2000 + number) as short:
+                if number % 4 == 0:
+                    assert eventually(partial(watch.knows, short.cgroup))
         assert eventually(lambda: not watch.report["containers"])
         assert eventually(lambda: watch.descriptors <= descriptors)
         assert watch.resident_bytes < memory + (8 << 20)

@@ -101,6 +101,25 @@ def test_a_file_that_is_not_understood_is_left_alone(text: str, tmp_path: Path) 
     assert file.read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("settings", "runtimes"),
+    [
+        ("", {"runc", "procfs-fuse"}),
+        ("runtimes.runc.runtime_type = 'mine'", {"runc", "procfs-fuse"}),
+        ("default_runtime_name = 'crun'\nruntimes.crun.runtime_type = 'mine'", {"crun", "procfs-fuse"}),
+    ],
+)
+def test_containerds_default_runtime_stays(settings: str, runtimes: set[str], tmp_path: Path) -> None:
+    """With any runtime configured containerd forgets the one that it has by itself, and CRI would be no more."""
+    file = tmp_path / "etc/containerd/config.toml"
+    file.parent.mkdir(parents=True)
+    file.write_text(f'version = 2\n[plugins."io.containerd.grpc.v1.cri".containerd]\n{settings}\n')
+    for _ in range(2):
+        assert install("containerd", tmp_path) == 0
+        containerd = tomllib.loads(file.read_text())["plugins"]["io.containerd.grpc.v1.cri"]["containerd"]
+        assert containerd["runtimes"].keys() == runtimes
+
+
 def test_old_containerd_configuration_is_refused(tmp_path: Path) -> None:
     """Version 1 has other names for everything: containerd itself converts it."""
     file = tmp_path / "etc/containerd/config.toml"

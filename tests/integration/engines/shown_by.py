@@ -1,0 +1,52 @@
+"""What engines, hooks and scripts are told about the tests' instance."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.integration.command_line import CommandLine
+
+PLAIN_FILES: Final = (
+    "/proc/meminfo",
+    "/proc/cpuinfo",
+    "/proc/stat",
+    "/proc/uptime",
+    "/proc/swaps",
+    "/proc/loadavg",
+    "/proc/diskstats",
+)
+"""What `-v` may bind with any runtime: lxcfs's list."""
+
+
+def mountpoint(instance: CommandLine) -> str:
+    """Where the only instance is mounted."""
+    (found,) = instance.status()
+    return str(found["mountpoint"])
+
+
+def source(instance: CommandLine) -> str:
+    """What mountinfo calls the instance's mounts."""
+    return f"procfs-fuse:{mountpoint(instance)}"
+
+
+def options(instance: CommandLine) -> list[str]:
+    """Options of hooks: no other instance is meant."""
+    return [f"--mount={mountpoint(instance)}", f"--state-dir={instance.state_dir}"]
+
+
+def volumes(instance: CommandLine, paths: Sequence[str] = PLAIN_FILES, mode: str = "ro") -> list[str]:
+    """Options of podman and docker that bind these files."""
+    place = mountpoint(instance)
+    return [f"--volume={place}{path}:{path}:{mode}" for path in paths]
+
+
+def script(path: Path, instance: CommandLine, *arguments: str) -> Path:
+    """Write a program that calls the command with these arguments and its own."""
+    words = shlex.join(instance.words(*arguments))
+    modules = shlex.quote(instance.environment["PYTHONPATH"])
+    path.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {words} -- "$@"\n')
+    path.chmod(0o755)
+    return path
