@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,7 @@ from typing import Final
 
 from benchmarks import reads, scrapes, sizes, starts, syscalls, tables, terminal
 from benchmarks.bars import verdicts
-from benchmarks.kit import QUICK_ROUNDS, ROUNDS, Kit, Part
+from benchmarks.kit import MINUTES, QUICK_MINUTES, QUICK_ROUNDS, ROUNDS, Kit, Part
 from benchmarks.machine import describe
 from benchmarks.programs import build
 from benchmarks.results import Results
@@ -27,9 +28,9 @@ from scripts.debian_tools import FetchError, Unavailable
 PARTS: Final[Mapping[str, Part]] = {
     "reads": reads.measure,
     "starts": starts.measure,
-    "sizes": sizes.measure,
-    "scrapes": scrapes.measure,
     "terminal": terminal.measure,
+    "scrapes": scrapes.measure,
+    "sizes": sizes.measure,
     "syscalls": syscalls.part,
 }
 
@@ -40,25 +41,38 @@ def main() -> int:
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; default: all")
     parser.add_argument("--rounds", type=int, metavar="N", help=f"default {ROUNDS}, quick {QUICK_ROUNDS}")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, fewer sizes")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        metavar="N",
+        help=f"begin nothing large after that; default {MINUTES}, quick {QUICK_MINUTES}",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     options = parser.parse_args()
     if unknown := set(options.part) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # mounts and cgroups are removed
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell's background job ignores it
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
-    results = run(options.part or list(PARTS), rounds=rounds, quick=options.quick)
+    minutes = options.minutes or (QUICK_MINUTES if options.quick else MINUTES)
+    results = run(options.part or list(PARTS), rounds=rounds, quick=options.quick, minutes=minutes)
     if options.json:
         Path(options.json).write_text(results.to_json(), encoding="utf-8")
     return report(results)
 
 
-def run(parts: Sequence[str], *, rounds: int, quick: bool) -> Results:
+def run(parts: Sequence[str], *, rounds: int, quick: bool, minutes: float) -> Results:
     """Measure; a part that fails is told of, and the others go on."""
+    until = time.monotonic() + 60 * minutes
     results = Results(describe() | {"rounds": rounds, "quick": quick})
     for part in parts:
         began = time.monotonic()
+        if began > until:
+            results.missing.append(f"{part}: no time was left")
+            continue
         with tempfile.TemporaryDirectory(prefix="cgscope-bench-") as folder:
             os.chmod(folder, 0o755)  # noqa: S103 - the container's programs read below it
-            kit = Kit(folder, build(folder), results, quick, rounds)
+            kit = Kit(folder, build(folder), results, quick, rounds, until)
             try:
                 PARTS[part](kit)
             except (SystemExit, OSError, subprocess.CalledProcessError, ControlError, Unavailable, FetchError) as error:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -11,6 +13,8 @@ from benchmarks.results import Results
 
 QUICK_ROUNDS: Final = 2
 ROUNDS: Final = 7
+QUICK_MINUTES: Final = 3
+MINUTES: Final = 20
 
 Candidate = TypeVar("Candidate")
 
@@ -24,10 +28,20 @@ class Kit:
     results: Results
     quick: bool
     rounds: int
+    until: float = math.inf  # CLOCK_MONOTONIC, seconds; what has not begun by then is left out
 
     def some(self, most: int) -> int:
         """Rounds of something slow."""
         return 1 if self.quick else min(most, self.rounds)
+
+
+def at_sizes(kit: Kit, what: str, sizes: Sequence[int]) -> Iterator[int]:
+    """Yield sizes as long as there is time; those that are left out are told of."""
+    for size in sizes:
+        if time.monotonic() > kit.until:
+            kit.results.missing.append(f"{what} at {size:,}: no time was left")
+        else:
+            yield size
 
 
 Part = Callable[[Kit], None]

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Final
 
 from benchmarks.crowd import Crowd, crowd, pollers
-from benchmarks.kit import Kit, in_turn
+from benchmarks.kit import Kit, at_sizes, in_turn
 from benchmarks.servers import Server, lxcfs, ours
 from cgroup_model.control import add_process, create, kill, remove
 from cgroup_model.keys import escape_path
@@ -34,7 +34,7 @@ def measure(kit: Kit) -> None:
     with ours(kit.folder, name="many") as we, lxcfs(kit.folder, name="lxcfs-many") as peer:
         servers = {"ours": we, "lxcfs": peer}
         with crowd() as containers:
-            for number in (1, 100) if kit.quick else CONTAINERS:
+            for number in at_sizes(kit, "containers that poll", (1, 100) if kit.quick else CONTAINERS):
                 containers.grow_to(number)
                 for name in in_turn(servers, kit.some(3)):
                     _polled(kit, containers, name, servers[name])
@@ -42,7 +42,7 @@ def measure(kit: Kit) -> None:
                 kit.results.add(
                     "memory, all containers polled", name, server.memory(), size=len(containers.paths), of="containers"
                 )
-        for number in THREADS[:1] if kit.quick else THREADS:
+        for number in at_sizes(kit, "threads whose load is sampled", THREADS[:1] if kit.quick else THREADS):
             _sampled(kit, number, servers)
     cpuinfo(kit)
 
