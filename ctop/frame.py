@@ -48,6 +48,7 @@ def status(session: Session, *, is_read_only: bool, message: str = "", is_proble
         message=message,
         is_problem=is_problem,
         filter=session.view.filter.text,
+        hint=session.view.filter.hint,
         is_paused=session.is_paused,
         is_following=session.is_following,
         is_read_only=is_read_only,

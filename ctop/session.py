@@ -134,9 +134,14 @@ class Session(Window):
     # ----------------------------------------------------------------------------------------- the view
 
     def change(self, **what: object) -> None:
-        """Change the view and show it."""
-        self.view = replace(self.view, **what)  # type: ignore[arg-type]
+        """Change the view and show it. The selected row stays selected, but in a new order one wants to see the top."""
+        before, key = self.view, self.selected_key
+        self.view = replace(before, **what)  # type: ignore[arg-type]
+        was_chosen = self.cursor > 0 or bool(before.filter.tests)
         self.rearrange()
+        if key is not None and was_chosen and (self.view.sort, self.view.reverse) == (before.sort, before.reverse):
+            self.select(key)
+            self.came_into_sight()
 
     def sort_by(self, name: str) -> None:
         """Sort by a column; by the same again turns the order round."""

@@ -18,6 +18,7 @@ class Status:
     message: str = ""
     is_problem: bool = False
     filter: str = ""
+    hint: str = ""  # what is wrong with the filter
     is_paused: bool = False
     is_following: bool = False
     is_read_only: bool = False
@@ -40,7 +41,7 @@ def foot_line(status: Status, width: int, *, zone: tzinfo = UTC) -> Line:
         marks.append(f"{word}{' (paused)' if status.is_replay and status.is_paused else ''} {moment}")
         marks.append("{}/{}".format(*status.position))
     if status.filter:
-        marks.append(f"filter: {clean(status.filter)} ({status.shown})")
+        marks.append(f"filter: {clean(status.filter)} ({status.hint or status.shown})")
     if status.group != "none":
         marks.append(f"by {status.group}")
     if status.is_following:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
 from textual import work
@@ -113,7 +116,7 @@ class Common(Screen[None]):
 
     def _run_shell(self, pid: int) -> None:
         command = ["nsenter", "--target", str(pid), "--all", "--wd=/", "--", "/bin/sh"]
-        with self.app.suspend():
+        with self.app.suspend(), _deaf_to_interrupts():
             code = subprocess.run(command, cwd=_SHELL_DIRECTORY, check=False).returncode
         self.say(f"the shell ended with {code}", problem=code != 0)
 
@@ -156,6 +159,16 @@ class Common(Screen[None]):
     def action_leave(self) -> None:
         """Quit."""
         self.app.exit()
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Leave ^C to whoever runs in the terminal: a shell without job control is in our group. Not inherited by it."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def _log(path: str) -> list[Line]:

@@ -197,6 +197,29 @@ async def test_letters_are_text_while_typing() -> None:
         assert "nothing fits" in run.lines[1]
 
 
+async def test_selection_survives_the_filter() -> None:
+    """What a filter found stays selected when it is cleared, and in the tree: no other is acted on."""
+    async with running() as run:
+        await run.press("j")
+        other = run.app.session.selected
+        assert other is not None
+        await run.press("g", "/", *other.label, "enter")
+        assert run.app.session.selected_key == other.key
+        await run.press("escape")
+        assert len(run.names) > 1
+        assert run.app.session.selected_key == other.key
+        await run.press("t")
+        assert run.app.session.selected_key == other.key
+
+
+async def test_an_unfinished_expression_is_told_of_while_it_stands() -> None:
+    """Everything passes, and the last line says why, also after the next key."""
+    async with running() as run:
+        await run.press("/", "~", "(", "enter", "j")
+        assert "filter: ~( (not a regular expression" in run.foot
+        assert len(run.names) > 1
+
+
 async def test_keys_that_open_the_line_are_letters_in_it() -> None:
     """A second / or f is text."""
     async with running() as run:
