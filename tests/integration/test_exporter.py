@@ -277,7 +277,7 @@ def test_memory_by_node_is_that_of_the_control_file(mounts: Mounts, containers: 
     if hierarchy is None:
         pytest.skip("no memory controller")
     if not Path(f"{hierarchy.mountpoint}{container_path(0)}/memory.numa_stat").exists():
-        pytest.skip("a kernel without memory nodes")
+        pytest.skip("this kernel has no memory nodes")
     with Exporter(Settings(collectors={name: name == "numa" for name in FAMILIES})) as exporter:
         samples = [one for metric in parse_text(page(exporter)) for one in metric.samples]
     own = [one for one in samples if one.labels.get("id") == container_path(0)]
