@@ -111,7 +111,7 @@ class Family:
 
     ``of`` is what the groups select from: each ``container`` or the ``machine``, once per page. ``departed``: it has
     something to say of containers that are gone, too. ``parts``: those fields of a container's snapshot that all its
-    values are made of, with the container's names; () when they are made of anything else, too (the time, readers).
+    values are made of, with its identity and names; () when they are made of anything else, too (the time, readers).
     """
 
     name: str

@@ -8,8 +8,10 @@ from typing import Any, cast
 
 import pytest
 
+from cgroup_model.engines import Identity
 from cgroup_model.snapshot import Snapshot
 from exporters.families import FAMILIES
+from exporters.labels import names_of
 from exporters.metric import Family
 from exporters.setup import Exporter
 from exporters.sheet import Part, Sheet
@@ -18,6 +20,8 @@ from exporters.subject import Subject
 from exporters.takers import Taker, Takers
 from tests.exporters.test_collector import MakeExporter
 
+WHO = Identity("docker", "a", "a", "a", restarts=1, created_epoch=2.0, labels={"owner": "me"})
+NAMES = names_of("/a", WHO, "thin")
 DEPENDENT = [family for family in FAMILIES.values() if family.parts]
 
 
@@ -31,9 +35,17 @@ def snapshots(exporter: Exporter) -> list[Snapshot]:
 
 
 def subject(snapshot: object) -> Subject:
-    """Make a subject that has a snapshot and names, and nothing else to ask."""
-    cgroup = SimpleNamespace(path="/a", inode=1)
-    return cast("Subject", SimpleNamespace(snapshot=snapshot, names="names", departed=False, cgroup=cgroup))
+    """Make a subject that has a snapshot, an identity and names, and nothing else to ask."""
+    made = SimpleNamespace(
+        snapshot=snapshot,
+        identity=WHO,
+        names=NAMES,
+        departed=False,
+        is_root=False,
+        cgroup=SimpleNamespace(path="/a", inode=1),
+        world=SimpleNamespace(engine_labels=("owner",)),  # a setting
+    )
+    return cast("Subject", made)
 
 
 def taker(family: Family) -> tuple[Taker, list[Part]]:
