@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cgroup_model import parse
@@ -51,6 +51,20 @@ def test_every_parser_of_a_file_is_fuzzed() -> None:
 
 @pytest.mark.parametrize("parser", PARSERS, ids=lambda parser: parser.__name__)
 @given(data=CONTENT)
+@example(data=b"")
+@example(data=b"\0")
+@example(data=b"-1\n")
+@example(data=b"+1\n")
+@example(data=b"1_000\n")
+@example(data=b"1" * 5000)  # more digits than int() takes
+@example(data="\u0663\n".encode())  # a digit, to str.isdigit()
+@example(data=b"\xff\xfe\n")
+@example(data=b"max max\n")
+@example(data=b"anon 18446744073709551616\nanon 1\n")
+@example(data=b"some avg10=nan avg60=1e999 avg300= total=\n")
+@example(data=b"0-4294967295\n")  # a list that would not fit in memory
+@example(data=b"8:0 rbytes=\n8: wbytes=1\n:0 x\n")
+@example(data=b"0::/../..\n\n1:name=\n")
 def test_any_bytes_give_a_value_or_a_parse_error(parser: Callable[[bytes], object], data: bytes) -> None:
     """Whatever a file holds, the only exception is `ParseError`."""
     with suppress(ParseError):
