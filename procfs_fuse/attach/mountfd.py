@@ -22,6 +22,7 @@ _OPEN_TREE_CLONE: Final = 1
 _AT_EMPTY_PATH: Final = 0x1000
 _MOVE_FROM_EMPTY_PATH: Final = 0x4
 _MOVE_TO_EMPTY_PATH: Final = 0x40
+_MOVE_BENEATH: Final = 0x200
 
 _RESTRICTIONS: Final = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
 """Flags of mount(2) that are MOUNT_ATTR_* of mount_setattr(2) by the same number."""
@@ -71,6 +72,21 @@ def put(descriptor: int, place: int, name: str) -> None:
     """Mount a clone over the open file or directory ``place``; an error is about ``name``. Raises OSError."""
     flags = ctypes.c_uint(_MOVE_FROM_EMPTY_PATH | _MOVE_TO_EMPTY_PATH)
     _call(_MOVE_MOUNT, name, ctypes.c_int(descriptor), b"", ctypes.c_int(place), b"", flags)
+
+
+def put_beneath(descriptor: int, place: int, name: str) -> bool:
+    """Mount a clone below the mount whose root ``place`` is, so that nothing changes until that one is taken away.
+
+    False where that cannot be: before Linux 6.5, or where mounts are propagated. Raises OSError about ``name``.
+    """
+    flags = ctypes.c_uint(_MOVE_FROM_EMPTY_PATH | _MOVE_TO_EMPTY_PATH | _MOVE_BENEATH)
+    try:
+        _call(_MOVE_MOUNT, name, ctypes.c_int(descriptor), b"", ctypes.c_int(place), b"", flags)
+    except OSError as error:
+        if error.errno == errno.EINVAL:
+            return False
+        raise
+    return True
 
 
 def supported() -> bool:

@@ -1,7 +1,7 @@
 """Healing containers whose mounts lost their server: everything of ours had died, and is served again.
 
-A dead mount says in its mountinfo which instance it was of and which file it showed. It is taken away and the same file
-of the living instance is put in its place, inside the container, which notices nothing but that reads work again.
+A dead mount says in its mountinfo which instance it was of and which file it showed. The same file of the living instance
+is put in its place, inside the container, which notices nothing but that reads work again.
 """
 
 from __future__ import annotations
@@ -80,21 +80,40 @@ def _replace(places: Places, clones: Mapping[str, Clone], proc: int) -> Mapping[
     files: list[FileOutcome] = []
     layers = Counter(line.mountpoint for line in inside.dead(mountinfo.own(proc), places, inside.is_dead))
     for path, count in layers.items():
-        for _ in range(count):  # each restart of the server may have left one
-            syscalls.umount(path, syscalls.MNT_DETACH)
         if path in clones:
-            _put(clones[path])
+            exchange(clones[path], count)
             files.append(FileOutcome(path, Fate.REPAIRED))
         else:
+            _take_away(path, count)
             files.append(FileOutcome(path, Fate.DETACHED, "it was dead, and is not served any more"))
     return Outcome(tuple(files)).to_json()
 
 
-def _put(clone: Clone) -> None:
+def exchange(clone: Clone, layers: int) -> None:
+    """Put a clone in the place of so many mounts on its path. Raises OSError.
+
+    Where the kernel can, the new one comes below the last old one, so that nobody sees the machine's file in between.
+    """
+    _take_away(clone.target, layers - 1)
+    with _place(clone) as place:
+        beneath = clone.restricted and mountfd.put_beneath(clone.descriptor, place, clone.target)
+    _take_away(clone.target, 1)
+    if not beneath:
+        with _place(clone) as place:
+            mountfd.put(clone.descriptor, place, clone.target)
+        if not clone.restricted:
+            inside.restrict(clone.target, clone.flags)
+
+
+def _take_away(path: str, layers: int) -> None:
+    for _ in range(layers):  # each restart of the server may have left one
+        syscalls.umount(path, syscalls.MNT_DETACH)
+
+
+@contextlib.contextmanager
+def _place(clone: Clone) -> Iterator[int]:
     place = os.open(clone.target, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        mountfd.put(clone.descriptor, place, clone.target)
+        yield place
     finally:
         os.close(place)
-    if not clone.restricted:
-        inside.restrict(clone.target, clone.flags)

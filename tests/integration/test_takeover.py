@@ -6,6 +6,7 @@ import errno
 import os
 import re
 import resource
+import select
 import signal
 from collections.abc import Iterator
 from operator import le
@@ -18,12 +19,13 @@ from cgroup_model.mounts import discover_mounts
 from procfs_fuse.keeper.worker import MOST_DEATHS
 from procfs_fuse.transport import mounting
 from procfs_fuse.transport.wire import Opcode
-from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, eventually
 from tests.integration.survival import NATIVE_ONLY, Served, changing_containers, waiting_requests
 from tests.integration.takeover import SLOT, Imposter, Reader, imposter
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
+HAS_PRESSURE = os.path.exists("/proc/pressure/memory") and discover_mounts().for_controller("") is not None
 UPTIME = re.compile(rb"\d+\.\d\d \d+\.\d\d\n")
 
 
@@ -149,6 +151,26 @@ def test_container_that_went_is_not_another_one(served: Served, reader: Reader) 
             assert reader.call(f"os.pread({fd}, 100, 0)") == str(errno.ENODEV)
         assert eventually((served.place / name).exists)
         assert (served.place / name).stat().st_ino != inode
+
+
+@pytest.mark.skipif(not HAS_PRESSURE, reason="this kernel accounts no pressure for cgroups")
+def test_who_waits_for_a_trigger_is_woken_by_the_next_worker(served: Served) -> None:
+    """A pressure trigger and who waits for it outlive the worker: the next one knows both, and wakes."""
+    with changing_containers(1, keep_changing=False) as (target,):
+        fd = os.open(served.open / target.name / "proc/pressure/memory", os.O_RDWR | os.O_NONBLOCK)
+        os.write(fd, b"some 150000 1000000")
+        epoll = select.epoll()
+        epoll.register(fd, select.EPOLLPRI)  # asks once, now; from here on somebody has to wake us
+        assert epoll.poll(0) == []
+        served.kill_worker()
+        with pytest.raises(OSError, match="busy"):
+            os.write(fd, b"some 150000 1000000")
+        assert epoll.poll(0) == []
+        target.replace()
+        ((_, events),) = epoll.poll(PATIENCE_SECONDS)
+        assert events & select.EPOLLERR, "its container is gone"
+        epoll.close()
+        os.close(fd)
 
 
 def test_identity_survives(served: Served) -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,15 +15,68 @@ from pathlib import Path
 import pytest
 
 from procfs_fuse.transport import mounting
-from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, eventually
+from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, CommandLine, eventually
 from tests.integration.survival import Served
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+
+# Mounts of its own, files that are covered twice over, and somebody who reads them while the upper cover is exchanged.
+EXCHANGES = """
+import os, signal, sys
+from procfs_fuse import syscalls
+from procfs_fuse.attach import mountfd
+from procfs_fuse.attach.repair import exchange
+from procfs_fuse.attach.sources import Clone
+
+syscalls.unshare(syscalls.CLONE_NEWNS)
+syscalls.mount("", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+top, layers, count = sys.argv[1], int(sys.argv[2]), 200
+syscalls.mount("tmpfs", top, "tmpfs")
+for name in ("dead", "living", *map(str, range(count))):
+    with open(f"{top}/{name}", "w") as file:
+        file.write(name if name in {"dead", "living"} else "machine")
+for number in range(count):
+    for _ in range(layers):
+        syscalls.mount(f"{top}/dead", f"{top}/{number}", flags=syscalls.MS_BIND)
+turns, turn = os.pipe()
+if os.fork() == 0:
+    syscalls.set_parent_death_signal(signal.SIGKILL)
+    seen = set()
+    for number in range(count):
+        os.read(turns, 1)
+        while "living" not in seen:
+            seen.add(open(f"{top}/{number}").read())
+        seen.discard("living")
+    print("seen", *sorted(seen), flush=True)
+    os._exit(0)
+for number in range(count):
+    source = os.open(f"{top}/living", os.O_PATH)
+    clone = mountfd.clone(source)
+    flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID
+    restricted = mountfd.restrict(clone, flags)
+    os.write(turn, b"x")
+    exchange(Clone(clone, f"{top}/{number}", flags, "", "", restricted), layers)
+    os.close(clone)
+    os.close(source)
+os.wait()
+mounts = [line.split()[5] for line in open("/proc/self/mountinfo") if line.split()[4].startswith(f"{top}/")]
+print("mounts", len(mounts) == count, all(options.startswith("ro,nosuid") for options in mounts))
+"""
 
 SCRIPT = """
 while read -r _; do
     head -n 1 /proc/meminfo; cat /proc/uptime; head -n 1 /proc/stat; cat /proc/cpuinfo | grep -c ^processor; echo $$ end
 done 2>&1
+"""
+
+
+# Beside it, in one container: somebody who reads all the time, and writes down each whole line that is not its own.
+WATCH = """
+own=$(head -n 1 /proc/meminfo)
+while :; do
+    line=; read -r line </proc/meminfo
+    case $line in "$own") ;; *kB) echo "$line" >>"$STRANGE" ;; esac
+done 2>/dev/null &
 """
 
 
@@ -62,13 +119,24 @@ class Container:
 
 
 @contextlib.contextmanager
-def containers(command: CommandLine, count: int) -> Iterator[list[Container]]:
-    """Containers that run until the end."""
+def containers(command: CommandLine, count: int, strange: Path) -> Iterator[list[Container]]:
+    """Containers that run until the end; the first one watches."""
+    command.environment["STRANGE"] = str(strange)
     found: list[Container] = []
     try:
         for number in range(count):
             memory = 40 + number
-            options = ["run", "--memory", f"{memory}M", "--cpus", "0.7", "--", "sh", "-c", SCRIPT]
+            options = [
+                "run",
+                "--memory",
+                f"{memory}M",
+                "--cpus",
+                "0.7",
+                "--",
+                "sh",
+                "-c",
+                SCRIPT if number else WATCH + SCRIPT,
+            ]
             found.append(Container(command.start(*options, stdin=subprocess.PIPE), memory))
         yield found
     finally:
@@ -84,7 +152,7 @@ def test_containers_heal(command: CommandLine, tmp_path: Path, count: int, times
     place = tmp_path / "mount"
     place.mkdir()
     served = Served(command, place)
-    with containers(command, count) as found:
+    with containers(command, count, tmp_path / "strange") as found:
         assert all(one.is_well() for one in found)
         for _ in range(times):
             command.kill_all(served.complete())
@@ -99,3 +167,26 @@ def test_containers_heal(command: CommandLine, tmp_path: Path, count: int, times
         for one in found:
             assert one.is_well()
     assert mounting.mount_at(str(place)) is not None
+    if has_beneath():
+        assert not (tmp_path / "strange").exists(), "the machine's memory was seen"
+
+
+def has_beneath() -> bool:
+    """Whether the kernel can mount below what is mounted: it refuses flags that it does not know."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall(ctypes.c_long(429), -1, b"", -1, b"", ctypes.c_uint(0x4 | 0x40 | 0x200))
+    return ctypes.get_errno() == errno.EBADF
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_nobody_sees_what_is_below(tmp_path: Path, layers: int) -> None:
+    """Who reads while a dead file is exchanged finds it dead, or living: never the machine's, where the kernel can."""
+    words = [sys.executable, "-c", EXCHANGES, str(tmp_path), str(layers)]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    found = subprocess.run(
+        words, env=environment, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+    )
+    assert found.returncode == 0, found.stderr
+    seen, mounts = found.stdout.splitlines()
+    assert mounts == "mounts True True"
+    assert set(seen.split()[1:]) <= ({"dead"} if has_beneath() else {"dead", "machine"})
