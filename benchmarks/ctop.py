@@ -28,7 +28,7 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from cgroup_model.control import add_process, create, remove
+from cgroup_model.control import add_process, create, kill, remove
 from cgroup_model.mounts import discover_mounts
 
 TOP: Final = "/cgscope-bench-ctop"
@@ -155,7 +155,7 @@ def cgroups() -> Iterator[None]:
         for sleeper in sleepers:
             sleeper.kill()
             sleeper.wait()
-        time.sleep(0.5)  # the last sleep of each ends by itself
+        kill(mounts, TOP, 60.0)  # the last sleep of each
         remove(mounts, TOP)
 
 

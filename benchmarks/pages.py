@@ -31,7 +31,14 @@ _LINES: Final = (
     ("read of `cpuinfo`", "cpuinfo hot", "p50_usec", "open", "lxcfs", None),
     ("read of `uptime`", "uptime hot", "p50_usec", "open", "lxcfs", None),
     ("read of `loadavg`", "loadavg hot", "p50_usec", "open", "lxcfs", None),
-    ("scrape of 1,000 cgroups, CPU", "scrape", "cpu_msec", "ours", "netdata", 1000),
+    (
+        "1,000 cgroups, scraped every 15 s: CPU in 15 s",
+        "scraped every 15 s, in all",
+        "cpu_msec",
+        "ours",
+        "netdata",
+        1000,
+    ),
     ("encoding the page of 1,000 cgroups, CPU", "encode alone", "cpu_msec", "ours", "prometheus-client", 1000),
     ("`ctop`, 1,000 cgroups, CPU per refresh", "list, a look a second", "cpu_msec", "ctop", "systemd-cgtop", 1000),
 )
