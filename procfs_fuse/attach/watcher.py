@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import select
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ from procfs_fuse.instances import Instance
 _YOUNG_SECONDS: Final = 10.0  # a new cgroup is looked at so long: then its container has started, or will be noticed
 _LOOK_SECONDS: Final = 0.02  # that often, without a connector
 _CALM_SECONDS: Final = 1.0
+_ROUND_SECONDS: Final = 0.02  # so long at most, before events are taken again: there may be a thousand empty cgroups
 _RETRY_SECONDS: Final = (0.05, 0.5, 2.0)  # after an attempt that failed
 _WRITE_SECONDS: Final = 0.5
 
@@ -41,8 +43,9 @@ class Young:
     """A container that is not attached yet."""
 
     inode: int
-    until: float
+    until: float  # counted from the first look: with many others that may be late
     next_look: float
+    pause: float  # seconds until the look after that
     attempts: int = 0
 
 
@@ -145,8 +148,12 @@ class Watcher:
     def _notice(self, path: str, inode: int) -> None:
         known = self._young.get(path)
         if known is None or known.inode != inode:
-            now = self._clock()
-            self._young[path] = Young(inode, now + _YOUNG_SECONDS, now)
+            self._young[path] = self._just_noticed(inode)
+
+    def _just_noticed(self, inode: int) -> Young:
+        now = self._clock()
+        pause = _LOOK_SECONDS if self._events is None else _CALM_SECONDS / 2
+        return Young(inode, math.inf, now, pause)
 
     def _patience(self) -> float:
         """Seconds until something is to be looked at without an event."""
@@ -158,14 +165,18 @@ class Watcher:
     # -------------------------------------------------------------------------------------------- attaching
 
     def _look_at_young(self) -> None:
-        now = self._clock()
+        began = now = self._clock()
         for path, young in list(self._young.items()):
             if now > young.until:
                 del self._young[path]
-            elif now >= young.next_look:
-                young.next_look = now + (_LOOK_SECONDS if self._events is None else _CALM_SECONDS / 2)
+            elif now >= young.next_look and now - began < _ROUND_SECONDS:
+                young.until = min(young.until, now + _YOUNG_SECONDS)
+                young.next_look = now + young.pause
+                young.pause *= 1 if self._events is None else 2  # what happens is told: looking is for what was lost
+                self._young[path] = self._young.pop(path)  # the others first, next time
                 with contextlib.suppress(Failure, CgroupGone, OutOfSight):
                     self._attempt(self._machine.at(path))
+                now = self._clock()
 
     def _attempt(self, container: Container) -> None:
         """Attach a container if it is wanted and ready; when it is not ready, it will be looked at again."""
@@ -199,7 +210,7 @@ class Watcher:
             self.report.put(Entry.of(container, outcome))
             log.info("attached %s: %s", container.title, outcome.sentence())
         elif not outcome.gone:
-            young = young or self._young.setdefault(container.path, Young(0, self._clock() + _YOUNG_SECONDS, 0))
+            young = young or self._young.setdefault(container.path, self._just_noticed(0))
             if young.attempts < len(_RETRY_SECONDS):
                 young.next_look = self._clock() + _RETRY_SECONDS[young.attempts]
                 young.attempts += 1

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
 import re
 import signal
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from procfs_fuse import syscalls
 from procfs_fuse.attach import repair
 from procfs_fuse.instances import Registry
 from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
@@ -254,6 +258,45 @@ def test_repair_heals_every_container(command: CommandLine, container: Unshared)
         assert bound.sh("cat /proc/stat").startswith("cpu ")
         assert "proc" in bound.sh("ls /mnt").split()
         assert repair(registry.select(None)) == {}
+
+
+def without_open_tree() -> None:
+    """Be on a kernel before Linux 5.2, as far as can be told."""
+    number, unknown = 428, 0x00050000 | errno.ENOSYS  # the same on all architectures; SECCOMP_RET_ERRNO
+    steps = [(0x20, 0, 0, 0), (0x15, 0, 1, number), (0x06, 0, 0, unknown), (0x06, 0, 0, 0x7FFF0000)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
+    set_seccomp, mode_filter = 22, 2  # prctl(2)
+    program = struct.pack("@HP", len(steps), ctypes.addressof(code))
+    assert ctypes.CDLL(None).prctl(set_seccomp, mode_filter, program, 0, 0) == 0
+
+
+def test_before_linux_5_2(command: CommandLine, container: Unshared) -> None:
+    """Without open_tree(2) it is said what to do instead, and nothing is mounted: a bind cannot cross namespaces."""
+    words = command.words("attach", f"pid:{container.pid}")
+    done = subprocess.run(
+        words, env=command.environment, preexec_fn=without_open_tree, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Linux 5.2" in done.stderr
+    assert "hook" in done.stderr
+    assert inside(command, container) == []
+    shown = f"{command.status()[0]['mountpoint']}/proc/meminfo"
+    assert bound_across(shown, container.pid, "/proc/meminfo") == errno.EINVAL
+
+
+def bound_across(path: str, pid: int, place: str) -> int:
+    """What the kernel says to a bind mount whose source is of another mount namespace (check_mnt, fs/namespace.c)."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        source, own = os.open(path, os.O_PATH), os.open("/proc/self/fd", os.O_PATH)
+        syscalls.setns(os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), syscalls.CLONE_NEWNS)
+        os.fchdir(own)  # the container's own /proc knows nothing of us
+        syscalls.mount(str(source), place, flags=syscalls.MS_BIND)
+    except OSError as error:
+        os._exit(error.errno or 255)
+    os._exit(0)
 
 
 def restart(command: CommandLine) -> None:

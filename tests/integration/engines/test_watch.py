@@ -17,7 +17,7 @@ from tests.integration.command_line import NEEDS, REASON, CommandLine, eventuall
 from tests.integration.engines import oci_runtime, truth
 from tests.integration.engines.oci_runtime import Container, Runtime
 from tests.integration.engines.unshared import unshared
-from tests.integration.engines.watching import Watch, watching
+from tests.integration.engines.watching import watching
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
@@ -105,23 +105,26 @@ def test_what_cannot_be_attached_is_reported_once(runc: Runtime, root_file_syste
     mounts, limited = discover_mounts(), f"{PARENT}-limited"
     create(mounts, limited)
     try:
-        with started(runc, root_file_system, 9) as container:
-            watch = Watch(instance, "--engines", "podman,docker", "--exclude", "label:none")
+        with (
+            watching(instance, "--engines", "podman,docker", "--exclude", "label:none") as watch,
+            started(runc, root_file_system, 9) as container,
+        ):
+            assert eventually(lambda: watch.knows(container.cgroup))
             apply(mounts, limited, Limits(pids=1))  # it cannot make helper processes any more
             add_process(mounts, limited, watch.process.pid)
             with started(runc, root_file_system, 10) as another:
-                assert eventually(lambda: any(one["problem"] for one in watch.report["containers"]))
-                failed = {one["cgroup"] for one in watch.report["containers"] if one["problem"]}
-                assert failed <= {container.cgroup, another.cgroup}
-                assert another.cgroup in failed
-                assert watch.close().count(f"cannot attach docker:{Path(another.cgroup).name[:12]}") == 1
+                assert eventually(lambda: watch.failed(another.cgroup))
+                assert not watch.failed(container.cgroup)
+                assert eventually(
+                    lambda: watch.log.count(f"cannot attach docker:{Path(another.cgroup).name[:12]}") == 1
+                )
     finally:
         remove(mounts, limited)
 
 
 def churn(runc: Runtime, rootfs: Path, instance: CommandLine, count: int) -> None:
     """Start and end containers as fast as it goes; every one that lives is attached, and nothing is left."""
-    with watching(instance) as watch:
+    with watching(instance, "--engines", "docker") as watch:
         with started(runc, rootfs, 1000) as first:
             assert eventually(lambda: watch.knows(first.cgroup))
         descriptors, memory = watch.descriptors, watch.resident_bytes
@@ -129,7 +132,7 @@ def churn(runc: Runtime, rootfs: Path, instance: CommandLine, count: int) -> Non
             with started(runc, rootfs, 2000 + number) as short:
                 if number % 4 == 0:
                     assert eventually(partial(watch.knows, short.cgroup))
-        assert eventually(lambda: not watch.report["containers"])
+        assert eventually(lambda: not [one for one in watch.report["containers"] if one["cgroup"].startswith(PARENT)])
         assert eventually(lambda: watch.descriptors <= descriptors)
         assert watch.resident_bytes < memory + (8 << 20)
         assert watch.report["attached_total"] >= count // 4

@@ -35,6 +35,15 @@ class Watch:
         """Whether it has attached a container."""
         return any(one["cgroup"] == cgroup and not one["problem"] for one in self.report["containers"])
 
+    def failed(self, cgroup: str) -> bool:
+        """Whether it has given up on a container."""
+        return any(one["cgroup"] == cgroup and one["problem"] for one in self.report["containers"])
+
+    @property
+    def log(self) -> str:
+        """What it wrote on its standard error."""
+        return self._log.read_text()
+
     @property
     def descriptors(self) -> int:
         """Number of its open files."""
@@ -45,11 +54,10 @@ class Watch:
         """Its memory."""
         return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    def close(self) -> str:
-        """End it; what it wrote on its standard error."""
+    def close(self) -> None:
+        """End it."""
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(PATIENCE_SECONDS)
-        return self._log.read_text()
 
 
 @contextlib.contextmanager
@@ -58,6 +66,6 @@ def watching(instance: CommandLine, *options: str) -> Iterator[Watch]:
     watch = Watch(instance, *options)
     try:
         yield watch
-        assert watch.process.poll() is None, watch.close()
+        assert watch.process.poll() is None, watch.log
     finally:
         watch.close()
