@@ -16,6 +16,8 @@ from tests.integration.survival import IN_GUEST, NATIVE_ONLY, Served, changing_c
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
 READERS = 4
+MANY_KILLS = int(os.environ.get("CGSCOPE_KILLS", "20000"))
+"""For `make test-long`: a day's worth of accidents; fewer where there is less time."""
 REQUEST_TIMEOUT = ("--request-timeout", "600ms")
 
 
@@ -26,7 +28,7 @@ def told(reports: list[dict[str, Any]], what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kills", [12 if IN_GUEST else 100, pytest.param(20_000, marks=pytest.mark.long)], ids=["few", "many"]
+    "kills", [12 if IN_GUEST else 100, pytest.param(MANY_KILLS, marks=pytest.mark.long)], ids=["few", "many"]
 )
 def test_killed_workers_are_not_noticed(command: CommandLine, place: Path, kills: int) -> None:
     """However often a worker is killed, and at whatever moment: no read fails, and none is wrong."""
