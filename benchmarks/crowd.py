@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import resource
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -58,6 +59,8 @@ def crowd() -> Iterator[Crowd]:
 def pollers(program: str, seconds: int, files: dict[str, list[str]]) -> Iterator[list[subprocess.Popen[str]]]:
     """Start a poller in each cgroup (path -> files); they begin when the body does, which reads what they print."""
     mounts = discover_mounts()
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a pipe of each is open here
     reading, writing = os.pipe()
     started: list[subprocess.Popen[str]] = []
     try:

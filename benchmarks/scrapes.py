@@ -122,8 +122,8 @@ def _scraped(kit: Kit, number: int) -> None:
             kit.results.add("scraped", name, figures, size=number, of="cgroups")
             # Who collects all the time answers quickly: what both cost in all is what compares.
             asked = kit.results.find("scrape", name, "cpu_msec", number)
-            spent = {"cpu_msec": (asked.median if asked else 0.0) + EVERY_SECONDS * idle}
-            kit.results.add(f"scraped every {EVERY_SECONDS:g} s, in all", name, spent, size=number, of="cgroups")
+            in_all = {"cpu_msec": (asked.median if asked else 0.0) + EVERY_SECONDS * idle}
+            kit.results.add(f"scraped every {EVERY_SECONDS:g} s, in all", name, in_all, size=number, of="cgroups")
 
 
 def _encoded(kit: Kit, number: int) -> None:

@@ -102,12 +102,15 @@ def serving(
 ) -> Iterator[tuple[int, float]]:
     """Start a file system; yields its pid, and the seconds from exec until the file ``sign`` was there."""
     began = time.monotonic()
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=code)
+    log = Path(f"{mountpoint}.log")  # not a pipe: a server that logs a line for each of a thousand containers fills it
+    with log.open("wb") as errors:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=errors, cwd=code)
     try:
         while not os.path.exists(sign):
             if process.poll() is not None or time.monotonic() > began + _START_SECONDS:
                 process.kill()
-                raise SystemExit(f"{command[0]} did not start: {process.communicate()[1].decode(errors='replace')}")
+                process.wait()
+                raise SystemExit(f"{command[0]} did not start: {log.read_text('utf-8', 'replace')[-2000:]}")
             time.sleep(0.002)
         yield process.pid, time.monotonic() - began
     finally:
