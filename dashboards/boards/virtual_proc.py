@@ -79,6 +79,7 @@ BOARD = Board(
                     f'sum {_BY} (rate(procfs_fuse_process_cpu_seconds_total{{process="worker"}}[$__rate_interval]))'
                     f" / (sum {_BY} (rate(procfs_fuse_requests_total[$__rate_interval])) > 0)",
                     _PLACE,
+                    why="nobody reads anything",
                 ),
                 _lines(
                     "Memory",

@@ -132,6 +132,7 @@ def database(stack: Stack) -> Database:
     made.wait_for(f'rate(container_cpu_cfs_throttled_periods_total{{id="{web}"}}[15s]) > 0')
     made.wait_for(f'increase(container_oom_kills_total{{id="{leak}"}}[5m]) > 0')
     made.wait_for("rate(container_fs_writes_bytes_total[15s]) >= 0")
+    made.wait_for("rate(procfs_fuse_requests_total[15s]) >= 0")
     return made
 
 
