@@ -66,7 +66,9 @@ def pollers(program: str, seconds: int, files: dict[str, list[str]]) -> Iterator
     try:
         for path, names in files.items():
             command = [program, str(seconds), *names]
-            started.append(subprocess.Popen(command, stdin=reading, stdout=subprocess.PIPE, text=True))
+            started.append(
+                subprocess.Popen(command, stdin=reading, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            )
             add_process(mounts, path, started[-1].pid)
         os.close(writing)
         writing = -1

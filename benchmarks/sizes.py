@@ -56,7 +56,8 @@ def _polled(kit: Kit, containers: Crowd, name: str, server: Server) -> None:
         spent = server.cpu_seconds() - before
     looks = sum(int(row[0]) for row in rows if row)
     if not looks:
-        raise SystemExit(f"{name}: no poller came to an end")
+        kit.results.missing.append(f"{len(containers.paths):,} containers polled, {name}: every read failed")
+        return
     times = [int(row[1]) / 1000 for row in rows if row]
     figures = {
         "p50_usec": median(times),
