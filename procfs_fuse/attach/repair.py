@@ -1,6 +1,6 @@
 """Healing containers whose mounts lost their server: everything of ours had died, and is served again.
 
-A dead mount says in its mountinfo which instance it was of and which file it showed. The same file of the living instance
+A dead mount says in its mountinfo which instance it was of and which file it showed. The same file of the living one
 is put in its place, inside the container, which notices nothing but that reads work again.
 """
 
