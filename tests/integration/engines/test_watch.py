@@ -139,10 +139,9 @@ def churn(runc: Runtime, rootfs: Path, instance: CommandLine, count: int) -> Non
         assert watch.report["failed_total"] == 0
 
 
-@pytest.mark.long
 def test_many_short_containers(runc: Runtime, root_file_system: Path, instance: CommandLine) -> None:
-    """Twenty containers in a row: those that live are attached, nothing leaks, none is reported as failed."""
-    churn(runc, root_file_system, instance, 20)
+    """Ten containers in a row: those that live are attached, nothing leaks, none is reported as failed."""
+    churn(runc, root_file_system, instance, 10)
 
 
 @pytest.mark.long
