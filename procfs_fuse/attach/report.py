@@ -42,6 +42,11 @@ class Report:
         self._changed = True
         self._written_at: float | None = None
 
+    @property
+    def cgroups(self) -> frozenset[str]:
+        """The containers that have entries."""
+        return frozenset(self._entries)
+
     def put(self, entry: Entry) -> None:
         """Add or replace a container's entry."""
         self._entries[entry.cgroup] = entry

@@ -227,9 +227,9 @@ class Watcher:
 
     def _forget_gone(self) -> None:
         alive = {cgroup.path for cgroup in self._machine.tree.containers().values()}
-        for path in self._namespaces.keys() - alive:
+        for path in (self._namespaces.keys() | self.report.cgroups) - alive:  # some end before their namespace is known
             if not self._machine.exists(path):  # a container of a bare runtime may be at any path
-                del self._namespaces[path]
+                self._namespaces.pop(path, None)
                 self.report.drop(path)
 
 
