@@ -69,7 +69,7 @@ def test_attach_by_name(podman: Podman, instance: CommandLine) -> None:
 
 def test_containers_of_a_pod_with_one_pid_namespace(podman: Podman, instance: CommandLine) -> None:
     """Each is shown its own limits, attached as well as with -v; lxcfs shows both those of the first process."""
-    podman.must("pod", "create", "--name", "pod", "--share", "pid")
+    podman.must("pod", "create", "--name", "pod", "--share", "pid", "--cgroup-parent", podman.parent)
     binds = shown_by.volumes(instance)
     sizes = {"first": Limits(memory_bytes=64 << 20), "second": Limits(memory_bytes=96 << 20)}
     for name, limits in sizes.items():
