@@ -103,6 +103,8 @@ class CtopApp(App[None]):
             self._before.take_signals()
 
     def _tick(self) -> None:
+        if self._before is not None and not os.isatty(0):  # hung up on, and nobody was there to tell us by a signal
+            self.exit()
         if self.session.is_paused:
             return
         self.session.refresh()

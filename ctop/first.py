@@ -6,6 +6,7 @@ in the terminal's queue, unseen and uncooked, and signals that would end the pro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from rich.color import ColorSystem
 
+from cgscope.errors import Failure
 from ctop.frame import cursor_line, head_lines, list_lines, status
 from ctop.renderables.foot import foot_line
 from ctop.renderables.lines import Line
@@ -64,8 +66,9 @@ class Handover:
     def __exit__(self, *_error: object) -> None:
         """Give back what Textual did not take over."""
         if self.is_ours:
-            termios.tcsetattr(0, termios.TCSANOW, self.give_terminal())
-            _write(_LEAVE)
+            with contextlib.suppress(termios.error, OSError):  # the terminal is gone
+                termios.tcsetattr(0, termios.TCSANOW, self.give_terminal())
+                _write(_LEAVE)
         self.take_signals()
 
     def give_terminal(self) -> list[Any]:
@@ -90,6 +93,8 @@ class Handover:
 
             def start_application_mode(self) -> None:
                 """Take over, without a moment in which keys would be echoed; again after each stop."""
+                if not os.isatty(0):
+                    raise Failure("the terminal is gone")
                 super().start_application_mode()  # type: ignore[no-untyped-call]
                 if handover.is_ours:
                     self.attrs_before = handover.give_terminal()

@@ -64,6 +64,11 @@ class Terminal:
         if tell:
             self.process.send_signal(signal.SIGWINCH)
 
+    def hang_up(self) -> None:
+        """Close the terminal, as when a connection breaks."""
+        os.close(self._master)
+        self._master = os.open(os.devnull, os.O_RDONLY)
+
     def send(self, keys: str) -> None:
         """Type."""
         os.write(self._master, keys.encode())

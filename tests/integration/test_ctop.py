@@ -231,6 +231,15 @@ def test_a_crash_behind_the_first_frame(tmp_path: Path) -> None:
         assert "Traceback" not in sent
 
 
+@pytest.mark.parametrize("sign", [b"? help", b"\x1b[?1004h"], ids=["first frame", "Textual"])
+def test_a_terminal_that_vanishes(sign: bytes, tmp_path: Path) -> None:
+    """When the terminal is gone and no signal says so, it ends by itself and leaves nothing running."""
+    with Terminal(CTOP, environment(tmp_path)) as terminal:
+        terminal.wait_until_sent(sign)
+        terminal.hang_up()
+        terminal.process.wait(PATIENCE_SECONDS)
+
+
 def test_suspend_and_come_back(tmp_path: Path) -> None:
     """^Z gives the terminal back and stops, as a shell with jobs expects; SIGCONT draws everything again."""
     with Terminal(CTOP, environment(tmp_path)) as terminal:
