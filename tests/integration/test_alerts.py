@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from cgroup_model.mounts import discover_mounts
+from cgscope.state import STATE_DIR_VARIABLE
 from exporters.alerts.rulefile import shipped_rules
 from scripts.debian_tools import Tool
 from tests.exporters.alerts.test_sender import free_port, receiving
@@ -76,8 +77,11 @@ class Exporter:
         self.log = folder / "exporter.log"
         self.configure(config)
         command = [sys.executable, "-m", "exporters", "--config", str(self.path), *(options or ("--oom-state", "none"))]
+        environment = {**os.environ, STATE_DIR_VARIABLE: str(folder / "state")}  # that of `container`
         with self.log.open("wb") as log:
-            self.process = subprocess.Popen([*command, "--listen", f"127.0.0.1:{self.port}"], stderr=log)
+            self.process = subprocess.Popen(
+                [*command, "--listen", f"127.0.0.1:{self.port}"], env=environment, stderr=log
+            )
         eventually(lambda: "serving http" in self.log.read_text(), "the exporter serves")
 
     def configure(self, config: str) -> None:
@@ -209,6 +213,11 @@ EMPTY = {
     "ExporterAlertsUndelivered": "nothing has to be delivered unless something fires",
     "KernelLogMatched": "the kernel has not said it yet",
     "ContainerLogMatched": "the container has no log",
+    "VirtualProcDown": "it is up",
+    "VirtualProcNotServed": "it is served",
+    "VirtualProcUnattached": "nothing is attached by itself here",
+    "VirtualProcFailing": "nothing has failed",
+    "VirtualProcFallbacks": "nothing had to stand in",
 }
 """Rules without values here, and why."""
 
