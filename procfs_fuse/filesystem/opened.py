@@ -24,7 +24,7 @@ from procfs_fuse.filesystem.base import (
 from procfs_fuse.filesystem.containers import Containers
 from procfs_fuse.filesystem.handles import Handle, Handles, Record
 from procfs_fuse.filesystem.kept import Forgetful, Kept
-from procfs_fuse.filesystem.sizes import Sizes, announced, is_short
+from procfs_fuse.filesystem.sizes import SHORT_VALID_NS, Sizes, announced, is_short
 from procfs_fuse.identity import CALLER_SLOT
 from procfs_fuse.layout import CONTAINERS_INDEX, INDEX_BITS, Item, Layout
 from procfs_fuse.transport import ROOT_NODE, Attr, Entry
@@ -93,7 +93,7 @@ class OpenFileSystem(FileSystemBase):
             length = self._length(node, pid, fh)
             attr.size = announced(length)
             differs = node >> INDEX_BITS == CALLER_SLOT and self._differs(item.index, item.view)
-            attr.attr_valid_ns = SECOND_NS if is_short(length) and not differs else 0
+            attr.attr_valid_ns = SHORT_VALID_NS if is_short(length) and not differs else 0
         return attr
 
     def _attr(self, node: int, item: Item) -> Attr:

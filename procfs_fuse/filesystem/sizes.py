@@ -15,6 +15,8 @@ from procfs_fuse.layout import INDEX_BITS
 PAGE_BYTES: Final = 4096
 _SURELY_SHORT: Final = PAGE_BYTES - 256
 """Content up to here does not outgrow a page while its numbers change."""
+SHORT_VALID_NS: Final = 10_000_000_000
+"""How long the kernel need not ask again for attributes of such a file: top looks once a second or less."""
 _TRUSTED_NS: Final = 1_000_000_000
 
 _INDEX_MASK: Final = (1 << INDEX_BITS) - 1
