@@ -17,6 +17,9 @@ READING: Final = tuple(
 )
 """What reads and writes control files: all that can differ between a hybrid machine and one with v1 alone."""
 
+ENGINES: Final = "tests/integration/engines"
+"""Daemons of container engines, which are waited for most of the time."""
+
 GUEST: Final = (sys.executable, "tests/guest/run.py")
 GUEST_SECONDS: Final = 3600
 """A guest that hangs ends after this long."""
@@ -40,7 +43,8 @@ def parts(native: str, *, every_world: bool) -> Iterator[Part]:
     """Yield what is to be run on a machine of the world ``native``."""
     here = "native " + native
     yield Part("unit", here, ("tests", "--ignore=tests/integration"))
-    yield Part("integration", here, ("tests/integration",))
+    yield Part("integration", here, ("tests/integration", f"--ignore={ENGINES}"))
+    yield Part("engines", here, (ENGINES,))
     for world in WORLDS:
         if every_world or (world in PURE_WORLDS and world != native):
             # A hybrid machine keeps its controllers on v1, so that everything else has been seen there.

@@ -44,6 +44,11 @@ ALLOWED: Final[Sequence[Allowed]] = (
     Allowed("Prometheus runs beside the native suite", GUESTS, "the same program and pages; a guest is slow"),
     Allowed("a browser runs beside the native suite", GUESTS, "the same page and numbers; a guest is slow"),
     Allowed("programs are traced beside the native suite", GUESTS, "the same programs; User Mode Linux traces slowly"),
+    Allowed(
+        "what every world has alike is tested beside the native suite",
+        GUESTS,
+        "the same code; a guest is slow",
+    ),
     Allowed("engines run beside the native suite", GUESTS, "daemons with storage of their own; a guest is slow"),
     Allowed("this kernel runs no 32-bit programs", ("*",), "not in User Mode Linux; elsewhere an option of the kernel"),
     Allowed("this kernel has no seccomp notifications", NATIVE, "since Linux 5.5, an option"),

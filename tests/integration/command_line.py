@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from cgroup_model.mounts import Mounts, discover_mounts
 from procfs_fuse.transport import mounting
 
@@ -19,6 +21,10 @@ REPOSITORY = Path(__file__).parents[2]
 PATIENCE_SECONDS = 120  # only a failure takes so long, even on a busy machine that is simulated
 NEEDS = os.geteuid() == 0 and os.path.exists(mounting.DEVICE)
 REASON = "mounting needs root and /dev/fuse"
+ANY_WORLD = pytest.mark.skipif(
+    bool(os.environ.get("CGSCOPE_WORLD")),
+    reason="what every world has alike is tested beside the native suite",
+)
 
 
 class CommandLine:

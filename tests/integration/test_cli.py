@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, alive, eventually
+from tests.integration.command_line import ANY_WORLD, NEEDS, PATIENCE_SECONDS, REASON, CommandLine, alive, eventually
 
-pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), ANY_WORLD]
 
 NAME = f"cgscope-test-cli-{os.getpid()}"
 

@@ -18,7 +18,16 @@ import pytest
 from cgroup_model.control import create, remove
 from cgroup_model.mounts import discover_mounts
 from scripts.debian_tools import Tool
-from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, alive, cgroups_of, eventually
+from tests.integration.command_line import (
+    ANY_WORLD,
+    NEEDS,
+    PATIENCE_SECONDS,
+    REASON,
+    CommandLine,
+    alive,
+    cgroups_of,
+    eventually,
+)
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
@@ -121,6 +130,7 @@ def test_limits_of_swap_and_cpuset_are_set(mounted: CommandLine) -> None:
 # -------------------------------------------------------------------------------------------- exits
 
 
+@ANY_WORLD
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -141,6 +151,7 @@ def test_exit_code_is_the_commands(mounted: CommandLine, words: list[str], code:
         assert re.fullmatch(r"procfs-fuse run: .*\n", found.stderr)
 
 
+@ANY_WORLD
 def test_missing_interpreter_is_told_apart(mounted: CommandLine, tmp_path: Path) -> None:
     """A script whose interpreter does not exist is there: the message must not say that it is not."""
     script = tmp_path / "script"
@@ -151,6 +162,7 @@ def test_missing_interpreter_is_told_apart(mounted: CommandLine, tmp_path: Path)
     assert "interpreter" in found.stderr
 
 
+@ANY_WORLD
 def test_streams_are_the_commands(mounted: CommandLine) -> None:
     """Pipes go in and out unchanged, and SIGPIPE ends writers as in any shell."""
     assert mounted("run", "--", "cat", given="one\ntwo\n").stdout == "one\ntwo\n"
@@ -183,6 +195,7 @@ def ready(launcher: subprocess.Popen[str]) -> subprocess.Popen[str]:
     return launcher
 
 
+@ANY_WORLD
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGRTMIN])
 def test_signal_without_handler_ends_the_container(
     mounted: CommandLine, tmp_path: Path, number: signal.Signals
@@ -196,6 +209,7 @@ def test_signal_without_handler_ends_the_container(
     assert launcher.wait(PATIENCE_SECONDS) == 128 + number
 
 
+@ANY_WORLD
 def test_signal_reaches_the_handler(mounted: CommandLine) -> None:
     """A command that handles the signal decides by itself."""
     launcher = started(mounted, "trap 'exit 42' TERM; " + READY + "while :; do sleep 0.05; done")
@@ -203,6 +217,7 @@ def test_signal_reaches_the_handler(mounted: CommandLine) -> None:
     assert launcher.wait(PATIENCE_SECONDS) == 42
 
 
+@ANY_WORLD
 def test_ignored_and_harmless_signals_do_not_end_it(mounted: CommandLine) -> None:
     """What the command ignores, and what is ignored by default, leaves it running."""
     launcher = started(mounted, "trap '' HUP; trap 'exit 3' USR1; " + READY + "while :; do sleep 0.05; done")
@@ -246,6 +261,7 @@ def test_killed_launcher_leaves_nothing(command: CommandLine) -> None:
     assert eventually(lambda: not cgroups_of(NAME) and command.clean())
 
 
+@ANY_WORLD
 def test_killed_launcher_closes_the_callers_pipe(mounted: CommandLine) -> None:
     """No helper of the launcher keeps its standard output open: whoever reads it gets the end of the file."""
     launcher = started(mounted, READY + "exec sleep 600", "--name", NAME)
@@ -282,6 +298,7 @@ def test_concurrent_runs_share_one_server(command: CommandLine) -> None:
     assert command.clean()
 
 
+@ANY_WORLD
 def test_name_is_taken_only_once(mounted: CommandLine) -> None:
     """Two containers cannot have one name at the same time; afterwards it is free again."""
     first = started(mounted, READY + "exec sleep 600", "--name", NAME)
@@ -296,6 +313,7 @@ def test_name_is_taken_only_once(mounted: CommandLine) -> None:
 # ------------------------------------------------------------------------------- root, user, environment
 
 
+@ANY_WORLD
 def test_rootfs_is_complete_and_closed(mounted: CommandLine, busybox_root: Path) -> None:
     """A container with a root of its own has devices, proc, sys and a terminal file system, and no way to the host."""
     script = """
@@ -313,6 +331,7 @@ def test_rootfs_is_complete_and_closed(mounted: CommandLine, busybox_root: Path)
     assert not (busybox_root / "dev/shm").exists(), "its mounts are its own"
 
 
+@ANY_WORLD
 def test_rootfs_environment_is_clean(mounted: CommandLine, busybox_root: Path) -> None:
     """Only PATH, HOME, TERM and what --env says."""
     mounted.environment["SECRET"] = "of the host"  # noqa: S105
@@ -324,6 +343,7 @@ def test_rootfs_environment_is_clean(mounted: CommandLine, busybox_root: Path) -
     assert found == {"PATH": path, "HOME": "/root", "TERM": "xterm", "A": "1=2", "PASSED": "on"}
 
 
+@ANY_WORLD
 def test_rootfs_cannot_redirect_mounts_to_the_host(mounted: CommandLine, busybox_root: Path, tmp_path: Path) -> None:
     """A hostile root whose proc is a symbolic link to a directory of the host gets nothing mounted there."""
     (tmp_path / "victim").mkdir()
@@ -333,6 +353,7 @@ def test_rootfs_cannot_redirect_mounts_to_the_host(mounted: CommandLine, busybox
     assert re.fullmatch(r"procfs-fuse run: .*/proc.*\n", found.stderr)
 
 
+@ANY_WORLD
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
@@ -353,6 +374,7 @@ def test_user_is_the_containers(mounted: CommandLine, busybox_root: Path, user: 
     assert memory.split() == ["MemTotal:", "65536", "kB"]
 
 
+@ANY_WORLD
 def test_hostname_is_the_containers(mounted: CommandLine) -> None:
     """--hostname names the container and not the host."""
     before = os.uname().nodename
@@ -360,6 +382,7 @@ def test_hostname_is_the_containers(mounted: CommandLine) -> None:
     assert os.uname().nodename == before
 
 
+@ANY_WORLD
 def test_without_rootfs_environment_and_directory_stay(mounted: CommandLine, tmp_path: Path) -> None:
     """Without a root of its own the command runs where it was called, as the user's own command would."""
     mounted.environment["MINE"] = "kept"
@@ -370,6 +393,7 @@ def test_without_rootfs_environment_and_directory_stay(mounted: CommandLine, tmp
 # ----------------------------------------------------------------------------------------- terminal
 
 
+@ANY_WORLD
 def test_shell_has_job_control_on_a_terminal(mounted: CommandLine) -> None:
     """An interactive shell gets the terminal, Ctrl-C ends its job and not the shell, and the terminal comes back."""
     pid, terminal = pty.fork()
@@ -395,6 +419,7 @@ def test_shell_has_job_control_on_a_terminal(mounted: CommandLine) -> None:
     os.waitpid(pid, 0)
 
 
+@ANY_WORLD
 def test_interrupt_key_ends_a_plain_command(mounted: CommandLine) -> None:
     """Ctrl-C at a command that does not handle it ends it, as it would outside of a container."""
     pid, terminal = pty.fork()
@@ -409,6 +434,7 @@ def test_interrupt_key_ends_a_plain_command(mounted: CommandLine) -> None:
     os.close(terminal)
 
 
+@ANY_WORLD
 def test_stop_key_stops_the_container_and_fg_continues_it(mounted: CommandLine) -> None:
     """Ctrl-Z at a command stops all of it; the caller's shell can continue it, and Ctrl-C still ends it."""
     pid, terminal = pty.fork()
@@ -467,6 +493,7 @@ class _Dialogue:
 # ---------------------------------------------------------------------------------------- wrong usage
 
 
+@ANY_WORLD
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
