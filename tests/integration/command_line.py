@@ -27,6 +27,11 @@ ANY_WORLD = pytest.mark.skipif(
 )
 
 
+def _default_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 class CommandLine:
     """The command with a state directory that no other test uses."""
 
@@ -61,14 +66,14 @@ class CommandLine:
         )
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:  # noqa: ANN401
-        """Start the command; its output is a pipe, and interrupts end it even where ours are ignored."""
+        """Start the command; its output is a pipe, and it is ended by signals that we may ignore (nohup)."""
         words = self.words(*arguments)
         process = subprocess.Popen(
             words,
             env=self.environment,
             stdout=subprocess.PIPE,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
+            preexec_fn=_default_signals,  # noqa: PLW1509 - no threads here
             **options,
         )
         self._started.append(process)

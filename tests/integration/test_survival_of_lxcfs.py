@@ -136,6 +136,7 @@ def test_readers_of_a_hung_lxcfs_hang(lxcfs: Lxcfs) -> None:
     """When lxcfs stands still, so does every reader, until it goes on."""
     with container(lxcfs.mountpoint) as one:
         lxcfs.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, lxcfs.process.pid, os.WSTOPPED)  # with all its threads
         one.begin()
         assert eventually(lambda: waiting_requests(lxcfs.mountpoint) != [0])
         lxcfs.process.send_signal(signal.SIGCONT)
