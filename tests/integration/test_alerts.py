@@ -24,6 +24,7 @@ from cgscope.state import STATE_DIR_VARIABLE
 from exporters.alerts.rulefile import shipped_rules
 from scripts.debian_tools import Tool
 from tests.exporters.alerts.test_sender import free_port, receiving
+from tests.integration.command_line import ANY_WORLD
 from tests.integration.containers import Container, mounted, running
 
 PATIENCE_SECONDS = 240
@@ -399,6 +400,7 @@ def test_threads_and_processes_of_a_container(container: Container, tmp_path: Pa
     assert "alert firing: ContainerThreadsNearLimit (info)" in exporter.log.read_text()
 
 
+@ANY_WORLD
 def test_a_wrong_configuration_changes_nothing(container: Container, tmp_path: Path) -> None:
     """SIGHUP with a mistake: the mistake is logged with its place, alerts go on; with a right one they follow it."""
     del container
@@ -470,6 +472,7 @@ def _killed(container: Container, exporter: Exporter) -> bool:
     return any(one["name"] == "KernelLogMatched" for one in exporter.alerts())
 
 
+@ANY_WORLD
 def test_without_alerts_nothing_runs(container: Container, tmp_path: Path) -> None:
     """Switched off, the exporter does not look at anything between two scrapes."""
     del container

@@ -24,6 +24,7 @@ from ctop.arrange import View
 from ctop.columns import DEFAULT
 from ctop.live import Live
 from ctop.session import Session
+from tests.integration.command_line import ANY_WORLD
 from tests.integration.terminal import PATIENCE_SECONDS, Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,6 +152,7 @@ def test_recreated_cgroup_starts_afresh(mounts: Mounts, member: subprocess.Popen
         live.close()
 
 
+@ANY_WORLD
 def test_keys_resize_and_leaving(member: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """In a real terminal: the list, a filter, details, a new size; q leaves the terminal as it was."""
     assert member.poll() is None
@@ -173,6 +175,7 @@ def test_keys_resize_and_leaving(member: subprocess.Popen[bytes], tmp_path: Path
         assert terminal.is_restored
 
 
+@ANY_WORLD
 def test_typing_ahead(mounts: Mounts, member: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """Keys that come all at once do what they do one by one: lines, dialogs and pages open before the next counts."""
     assert member.poll() is None
@@ -190,6 +193,7 @@ def test_typing_ahead(mounts: Mounts, member: subprocess.Popen[bytes], tmp_path:
     assert Path(f"{hierarchy.mountpoint}{INNER}/pids.max").read_text("ascii") == "34\n"
 
 
+@ANY_WORLD
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_restore_the_terminal(number: signal.Signals, tmp_path: Path) -> None:
     """Whoever ends it from outside finds the terminal as it was."""
@@ -201,6 +205,7 @@ def test_signals_restore_the_terminal(number: signal.Signals, tmp_path: Path) ->
         assert "Traceback" not in terminal.raw.decode(errors="replace")
 
 
+@ANY_WORLD
 def test_a_crash_is_one_line(tmp_path: Path) -> None:
     """A fault of ours leaves the terminal as it was and no traceback."""
     code = (
@@ -219,6 +224,7 @@ def test_a_crash_is_one_line(tmp_path: Path) -> None:
         assert "Traceback" not in sent
 
 
+@ANY_WORLD
 def test_a_crash_behind_the_first_frame(tmp_path: Path) -> None:
     """The first frame is there before Textual; when that cannot even start, the terminal is given back all the same."""
     code = "import sys, ctop.cli\nsys.modules['textual.app'] = None\nsys.exit(ctop.cli.main(['--all']))\n"
@@ -231,6 +237,7 @@ def test_a_crash_behind_the_first_frame(tmp_path: Path) -> None:
         assert "Traceback" not in sent
 
 
+@ANY_WORLD
 @pytest.mark.parametrize("sign", [b"? help", b"\x1b[?1004h"], ids=["first frame", "Textual"])
 def test_a_terminal_that_vanishes(sign: bytes, tmp_path: Path) -> None:
     """When the terminal is gone and no signal says so, it ends by itself and leaves nothing running."""
@@ -240,6 +247,7 @@ def test_a_terminal_that_vanishes(sign: bytes, tmp_path: Path) -> None:
         terminal.process.wait(PATIENCE_SECONDS)
 
 
+@ANY_WORLD
 def test_suspend_and_come_back(tmp_path: Path) -> None:
     """^Z gives the terminal back and stops, as a shell with jobs expects; SIGCONT draws everything again."""
     with Terminal(CTOP, environment(tmp_path)) as terminal:
@@ -291,6 +299,7 @@ def _choose(terminal: Terminal, label: str, argument: str) -> None:
         terminal.send(f"{argument}\r")
 
 
+@ANY_WORLD
 def test_no_color_sends_no_colour(tmp_path: Path) -> None:
     """NO_COLOR: not one colour in all that is sent."""
     with Terminal(CTOP, environment(tmp_path, NO_COLOR="1")) as terminal:
@@ -306,6 +315,7 @@ def test_no_color_sends_no_colour(tmp_path: Path) -> None:
         assert not codes & {b"31", b"32", b"33", b"34", b"35", b"36", b"38", b"48"}
 
 
+@ANY_WORLD
 def test_sixteen_colours(tmp_path: Path) -> None:
     """A terminal of 16 colours gets none of 256 or more, whatever the theme is made of."""
     without = {name: value for name, value in environment(tmp_path).items() if name != "COLORTERM"}

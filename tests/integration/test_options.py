@@ -13,7 +13,7 @@ import pytest
 
 from cgroup_model.mounts import discover_mounts
 from procfs_fuse.transport import mounting
-from tests.integration.command_line import NEEDS, REASON, eventually
+from tests.integration.command_line import ANY_WORLD, NEEDS, REASON, eventually
 from tests.integration.containers import Container, ControlFiles, Instance, environment, mounted, running
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
@@ -124,6 +124,7 @@ def test_files_that_were_not_chosen_are_not_bound(tmp_path: Path) -> None:
         assert container.sh("head -1 /proc/meminfo").split()[1] == "262144"
 
 
+@ANY_WORLD
 def test_a_mistake_in_the_configuration_mounts_nothing(tmp_path: Path) -> None:
     """One line with file, line and column; exit code 2."""
     place = tmp_path / "mount"
@@ -141,6 +142,7 @@ def test_a_mistake_in_the_configuration_mounts_nothing(tmp_path: Path) -> None:
     assert not any(str(mount.mountpoint).startswith(str(tmp_path)) for mount in mounting.mounts())
 
 
+@ANY_WORLD
 def test_the_pid_file_is_there_while_serving(tmp_path: Path) -> None:
     """It names the server, and is gone with it."""
     pidfile = tmp_path / "pid"
@@ -172,6 +174,7 @@ def test_passing_through_and_back(tmp_path: Path) -> None:
         assert (int(container.sh(cpus)), container.sh(total)) == (1, "262144")
 
 
+@ANY_WORLD
 def test_switching_under_eight_readers(tmp_path: Path) -> None:
     """No error, no mixture: every open file gives whole content of one kind, both kinds were seen."""
     reader, until = tmp_path / "reader.py", tmp_path / "until"

@@ -19,7 +19,7 @@ import pytest
 from procfs_fuse import syscalls
 from procfs_fuse.attach import repair
 from procfs_fuse.instances import Registry
-from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from tests.integration.command_line import ANY_WORLD, NEEDS, REASON, CommandLine, eventually
 from tests.integration.engines.unshared import Unshared, unshared
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
@@ -92,6 +92,7 @@ def test_attach_shows_limits_inside_and_nothing_to_the_host(command: CommandLine
     assert Path("/proc/meminfo").read_text().splitlines()[0] == host_memory
 
 
+@ANY_WORLD
 def test_mounts_are_read_only_and_restricted(command: CommandLine, container: Unshared) -> None:
     """What is mounted carries ro, nosuid, nodev and noexec; only pressure files may be written to."""
     attach(command, container.pid)
