@@ -19,7 +19,7 @@ import socket
 import struct
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -109,7 +109,7 @@ def pass_on(connection: int) -> bool:
     return True
 
 
-def settle(connection: int, notification_id: int, clock: Callable[[], float] = time.monotonic) -> None:
+def settle(connection: int, notification_id: int) -> None:
     """Drop the question if somebody was killed between his answer to it and dropping it.
 
     The answer is either still there to be read, or the kernel has it as soon as the monitor gets on.
@@ -117,8 +117,8 @@ def settle(connection: int, notification_id: int, clock: Callable[[], float] = t
     with contextlib.suppress(Gone, Closed), asked(connection) as question:
         if question.notification.id != notification_id:
             return
-        deadline = clock() + _SETTLE_SECONDS
-        while clock() < deadline:
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < deadline:
             if _unread(connection) or not question.is_valid():
                 question.drop()
                 return
