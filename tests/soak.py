@@ -5,6 +5,9 @@
 Containers with hot, strict readers and limits that change; short containers that come and go; an exporter that is
 scraped; workers that are killed, in the first half only, since a worker that was just born cannot have grown. Ends with
 1 when a reader, a scrape or a log complained, or when memory or descriptors rose. ``make soak MINUTES=10`` calls it.
+
+An exporter holds memory and descriptors for each cgroup that it sees. So that growth is a leak and not somebody else's
+thousand cgroups, all of this runs in cgroups of its own and sees no others.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests import own_cgroups
 from tests.integration.command_line import PATIENCE_SECONDS, REPOSITORY, CommandLine, eventually
 from tests.integration.survival import Served, changing_containers, hot_readers
 
@@ -241,7 +245,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="how long in all (default: 10)")
     parser.add_argument("--report", type=Path, help="write everything, samples included, as JSON")
+    parser.add_argument("--here", action="store_true", help="beside all other cgroups of this machine")
     given = parser.parse_args(arguments)
+    if not given.here:
+        again = list(arguments) if arguments is not None else sys.argv[1:]
+        return own_cgroups.run([sys.executable, "-m", "tests.soak", "--here", *again])
     with tempfile.TemporaryDirectory(prefix="cgscope-soak-") as folder:
         report = Soak(Path(folder), given.minutes).run()
     if given.report:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.integration.command_line import NEEDS, REASON
-from tests.soak import Report, Sample, Soak, grown, is_complaint, summary
+from cgroup_model.mounts import discover_mounts
+from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY
+from tests.soak import Report, Sample, grown, is_complaint, main, summary
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
+
+SEEN = """
+import os, sys
+from cgroup_model.control import Limits, apply, create
+from cgroup_model.mounts import discover_mounts
+
+mounts = discover_mounts()
+create(mounts, "/made")
+apply(mounts, "/made", Limits(memory_bytes=64 << 20))
+print(sorted(entry.name for entry in os.scandir(mounts.primary.mountpoint) if entry.is_dir() and entry.name != "own"))
+sys.exit(7)
+"""
 
 IN_GUEST = "User Mode Linux" in Path("/proc/cpuinfo").read_text()
 
@@ -18,12 +34,20 @@ IN_GUEST = "User Mode Linux" in Path("/proc/cpuinfo").read_text()
 @pytest.mark.parametrize("minutes", [1.0, pytest.param(10.0, marks=pytest.mark.long)])
 def test_nothing_grows_and_nobody_complains(tmp_path: Path, minutes: float) -> None:
     """After readers, churn, kills and scrapes: no complaint, memory and descriptors as before."""
-    report = Soak(tmp_path, minutes).run()
-    assert report.complaints == [], summary(report)
-    assert report.reads
-    assert report.scrapes
-    assert report.kills
-    assert report.short_containers
+    file = tmp_path / "report.json"
+    assert main(["--minutes", str(minutes), "--report", str(file)]) == 0
+    report = json.loads(file.read_text("utf-8"))
+    assert report["complaints"] == []
+    assert all(report[what] for what in ("reads", "scrapes", "kills", "short_containers")), report
+
+
+def test_cgroups_of_its_own() -> None:
+    """A program that runs so sees no cgroup but those made there, may limit them, and nothing is left of them."""
+    words = [sys.executable, "-m", "tests.own_cgroups", sys.executable, "-c", SEEN]
+    found = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert (found.returncode, found.stdout) == (7, "['made']\n"), found.stderr
+    places = [Path(one.mountpoint) for one in discover_mounts().hierarchies]
+    assert not [path for place in places for path in place.glob("cgscope-own-*")]
 
 
 def samples(first: int, last: int, descriptors: int = 10) -> list[Sample]:
