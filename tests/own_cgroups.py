@@ -30,28 +30,33 @@ exec "$@"
 """
 
 
+def path(pid: int) -> str:
+    """Name the cgroup that process ``pid`` makes for those that it runs."""
+    return f"/cgscope-own-{pid}"
+
+
 def run(words: Sequence[str]) -> int:
     """Run a command where its cgroup is the root of everything; return its exit code when all is removed again."""
     mounts = discover_mounts()
-    with _group(mounts, f"cgscope-own-{os.getpid()}") as name:
+    group = path(os.getpid())
+    with _made(mounts, group):
         places = " ".join(one.mountpoint for one in mounts.hierarchies)
-        environment = {**os.environ, "PLACES": places, "GROUP": name, "BELOW": _BELOW}
+        environment = {**os.environ, "PLACES": places, "GROUP": group.strip("/"), "BELOW": _BELOW}
         return subprocess.run(["sh", "-ec", _ENTER, "sh", *words], env=environment, check=False).returncode
 
 
 @contextlib.contextmanager
-def _group(mounts: Mounts, name: str) -> Iterator[str]:
-    """A cgroup in every hierarchy, also in those that serve no controller, until its last process has ended."""
-    path = f"/{name}"
-    create(mounts, path)
-    others = [one.directory(path) for one in mounts.hierarchies if not os.path.isdir(one.directory(path))]
+def _made(mounts: Mounts, group: str) -> Iterator[None]:
+    """Make a cgroup in every hierarchy, also in those that serve no controller; kill and remove it in the end."""
+    create(mounts, group)
+    others = [one.directory(group) for one in mounts.hierarchies if not os.path.isdir(one.directory(group))]
     try:
         for place in others:
             os.mkdir(place)
-        yield name
+        yield
     finally:
-        kill(mounts, path)
-        remove(mounts, path)
+        kill(mounts, group)
+        remove(mounts, group)
         for place in others:
             for folder, _, _ in os.walk(place, topdown=False):
                 os.rmdir(folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cgroup_model.mounts import discover_mounts
+from tests import own_cgroups
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY
 from tests.soak import Report, Sample, grown, is_complaint, main, summary
 
@@ -44,10 +45,12 @@ def test_nothing_grows_and_nobody_complains(tmp_path: Path, minutes: float) -> N
 def test_cgroups_of_its_own() -> None:
     """A program that runs so sees no cgroup but those made there, may limit them, and nothing is left of them."""
     words = [sys.executable, "-m", "tests.own_cgroups", sys.executable, "-c", SEEN]
-    found = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
-    assert (found.returncode, found.stdout) == (7, "['made']\n"), found.stderr
-    places = [Path(one.mountpoint) for one in discover_mounts().hierarchies]
-    assert not [path for place in places for path in place.glob("cgscope-own-*")]
+    process = subprocess.Popen(words, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    seen, _ = process.communicate(timeout=PATIENCE_SECONDS)
+    assert (process.returncode, seen) == (7, "['made']\n")
+    assert not [
+        one for one in discover_mounts().hierarchies if Path(one.directory(own_cgroups.path(process.pid))).exists()
+    ]
 
 
 def samples(first: int, last: int, descriptors: int = 10) -> list[Sample]:
