@@ -100,7 +100,7 @@ class Service:
         """By name, open and cached."""
         self._book: Lives | None = None
         self._kept_averages: dict[tuple[str, int], tuple[int, int, int]] = {}
-        self._sampler = threading.Thread(target=self._sample_loads, name="load-sampler", daemon=True)
+        self._sampler: threading.Thread | None = None
         self._ended = threading.Event()
         self.tree.containers()
         watch = self.tree.fileno()
@@ -139,7 +139,7 @@ class Service:
     def _start_upkeep(self) -> None:
         self.loop.call_every(_UPKEEP_SECONDS, self._upkeep)
         self.loop.call_every(PERIOD_SECONDS, self._keep_loads)
-        self._sampler.start()
+        self.resume()
 
     @property
     def is_over(self) -> bool:
@@ -154,13 +154,24 @@ class Service:
         """Make `run` return. May be called from a signal handler."""
         self.loop.stop()
 
-    def close(self) -> None:
-        """Release everything; the connections' descriptors stay the caller's."""
+    def pause(self) -> None:
+        """End all threads but the caller's, so that this process can be forked or closed."""
         self._ended.set()
-        if self._sampler.is_alive():
+        if self._sampler is not None:
             self._sampler.join()
+            self._sampler = None
         for connection in self.connections.values():
             connection.notifier.close()
+
+    def resume(self) -> None:
+        """Start the sampler of load averages; other threads come when they are needed."""
+        self._ended.clear()
+        self._sampler = threading.Thread(target=self._sample_loads, name="load-sampler", daemon=True)
+        self._sampler.start()
+
+    def close(self) -> None:
+        """Release everything; the connections' descriptors stay the caller's."""
+        self.pause()
         self.loop.close()
         if self._book is not None:
             self._book.close()

@@ -63,6 +63,10 @@ class Journal:
         self._map = mmap.mmap(fd, _REQUESTS, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
         self._memory = memoryview(self._map)
         self._words = self._memory[:_CHARTER].cast("Q")
+        self.lock()
+
+    def lock(self) -> None:
+        """Keep the pages where they are in this process; a child of it has to do that anew (mlock(2))."""
         _lock(self._memory)
 
     def charter(self) -> dict[str, Any]:

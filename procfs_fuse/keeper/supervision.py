@@ -80,9 +80,9 @@ class Supervision:
         self._refuse_or_not()
 
     def tick(self) -> None:
-        """Look after everything."""
+        """Look after everything, also after what ended while a signal could be missed."""
+        self.reap()
         self.crew.tick()
-        self._refuse_or_not()
 
     def close(self, patience_seconds: float) -> None:
         """End all workers, and wait that long for their end; the descriptors stay open."""

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
@@ -24,6 +25,8 @@ from procfs_fuse.transport.negotiation import Negotiated
 
 MOST_DEATHS: Final = 6
 """A request that so many workers died of in a row is answered EIO; one that hung counts for two."""
+
+_LONGEST_PAUSE_SECONDS: Final = 10
 
 log = logging.getLogger(__name__)
 
@@ -75,24 +78,25 @@ class _Worker:
         self._journal = Journal(estate.holdings.journal)
         self._service = service_of(settings)
         self._serving = False
-        self._orphaned = False
+        self._slot: int | None = None
+        self._keepers_lost = 0
         self._service.loop.add_reader(channel.fileno(), self._receive)
 
     def run(self) -> None:
         """Do as told until there is nothing more to serve, or to be told."""
         self._channel.send({"ready": os.getpid()})
         self._service.run()
-        if self._orphaned:
-            self._replace_keeper()
-        elif self._service.is_over:
+        if self._service.is_over:
             self._channel.send({"over": True})
 
     def _receive(self) -> None:
         try:
             received = self._channel.receive()
         except Closed:
-            self._orphaned = self._serving and not self._estate.supervised
-            self._service.stop()
+            if self._serving and not self._estate.supervised:
+                self._replace_keeper()
+            else:
+                self._service.stop()
             return
         message = {} if received is None else received[0]
         if "serve" in message:
@@ -104,7 +108,7 @@ class _Worker:
 
     def _serve(self, order: Mapping[str, Any]) -> None:
         """Take over: first what the dead one had begun, then everything else."""
-        slot = order["serve"]
+        slot = self._slot = order["serve"]
         spoiled = [name for name in CONNECTIONS if self._journal.under_way(slot, name)]
         spoiled = [name for name in spoiled if self._journal.charge(slot, name, order["deaths"]) >= MOST_DEATHS]
         charter = self._journal.charter()
@@ -156,15 +160,41 @@ class _Worker:
         self._service.contents.switch(passthrough=request["on"])
         return {"passthrough": request["on"]}
 
-    def _replace_keeper(self) -> NoReturn:
-        """Become the keeper: it is gone, and nobody else has the descriptors."""
+    def _replace_keeper(self) -> None:
+        """Have a keeper, as nobody else has the descriptors: this process becomes it, its child goes on serving."""
         log.error("the keeper is gone: process %d takes its place", os.getpid())
-        self._service.close()
+        self._service.pause()
+        self._service.loop.remove_reader(self._channel.fileno())
+        self._channel.close()
+        try:
+            ours, theirs = Channel.pair()
+            child = os.fork()
+        except OSError as error:
+            log.error("readers have to wait for the next keeper: %s", error)  # noqa: TRY400 - nobody needs to see where
+            self._become_keeper([])
+        if child:
+            os.set_inheritable(ours.fileno(), True)  # noqa: FBT003 - its only form
+            self._become_keeper([{"pid": child, "channel": ours.fileno(), "slot": self._slot}])
+        ours.close()
+        self._keepers_lost += 1
+        self._channel = Channel(theirs)
+        self._journal.lock()  # that is not inherited
+        self._service.loop.add_reader(theirs, self._receive)
+        self._service.resume()
+
+    def _become_keeper(self, workers: Sequence[Mapping[str, object]]) -> NoReturn:
+        """Execute the keeper, which has a fresh worker take over from these."""
+        time.sleep(min(self._keepers_lost, _LONGEST_PAUSE_SECONDS))  # in which they serve
         holdings = self._estate.holdings
         holdings.set_inheritable(inheritable=True)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        command = resuming(self._estate.keeper, {"holdings": holdings.to_json(), "restarts": 1})
-        os.execv(command[0], command)  # noqa: S606 - that is the purpose
+        passthrough = self._service.contents.passthrough
+        state = {"holdings": holdings.to_json(), "restarts": 1, "workers": workers, "passthrough": passthrough}
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            command = resuming(self._estate.keeper, state)
+            os.execv(command[0], command)  # noqa: S606 - that is the purpose
+        finally:
+            os._exit(1)  # whoever still serves notices, and tries again
 
 
 def service_of(settings: Settings) -> Service:

@@ -60,16 +60,18 @@ class Notifier:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(timeout_seconds)
-            self._thread = None
+            self._thread, self._queue = None, SimpleQueue()
 
     def _enqueue(self, message: bytes) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._send_queued, name="fuse-notifier", daemon=True)
+            self._thread = threading.Thread(
+                target=self._send_queued, args=(self._queue,), name="fuse-notifier", daemon=True
+            )
             self._thread.start()
         self._queue.put(message)
 
-    def _send_queued(self) -> None:
-        while (message := self._queue.get()) is not None:
+    def _send_queued(self, queue: SimpleQueue[bytes | None]) -> None:
+        while (message := queue.get()) is not None:
             try:
                 os.write(self._fd, message)
             except OSError as error:

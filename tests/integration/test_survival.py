@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import random
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, eventually
 from tests.integration.survival import IN_GUEST, NATIVE_ONLY, Served, changing_containers, hot_readers
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
@@ -83,3 +84,22 @@ def test_killed_keepers_are_not_noticed(command: CommandLine, place: Path, times
             assert eventually(lambda: served.complete()["keeper_pid"] == before["worker_pids"][0])  # noqa: B023
     told(reports, f"{times} keepers killed")
     assert [one["state"] for one in command.status()] == ["serving"]
+
+
+@NATIVE_ONLY
+def test_reads_go_on_while_a_keeper_begins(command: CommandLine, place: Path) -> None:
+    """Whoever takes a dead keeper's place leaves a child that serves, however long it takes itself."""
+    served = Served(command, place)
+    before = served.complete()
+    successor = before["worker_pids"][0]
+    os.kill(before["keeper_pid"], signal.SIGKILL)
+    try:
+        assert eventually(lambda: "--resume" in Path(f"/proc/{successor}/cmdline").read_text())
+        os.kill(successor, signal.SIGSTOP)
+        words = ["head", "-n", "1", str(place / "proc/meminfo"), str(place / "proc/uptime")]
+        found = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_SECONDS / 2, check=False)
+        assert (found.returncode, found.stderr) == (0, "")
+        assert "MemTotal" in found.stdout
+    finally:
+        os.kill(successor, signal.SIGCONT)
+    assert served.complete()["keeper_pid"] == successor
