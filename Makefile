@@ -85,9 +85,9 @@ $(VENV)/runtime.stamp: pyproject.toml
 	@PYTHON='$(PYTHON)' scripts/preflight python
 	@echo 'cgscope: setting up $(VENV)'
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --editable .
+	@$(PIP) install --use-pep517 --editable .
 	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/runtime.stamp
-	@$(PIP) install --editable '.[dev]'
+	@$(PIP) install --use-pep517 --editable '.[dev]'
 	@touch $@
