@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from cgroup_model.inotify import Event, Inotify
@@ -90,7 +90,7 @@ class Discovery:
         self._inotify = _open_inotify()
         self._watched: dict[int, str] = {}  # watch -> directory
         self._watches: dict[str, int] = {}  # the other way round
-        self._found: set[str] = set()
+        self._found: dict[str, int] = {}  # path -> inode
         self._warned = False
         self.is_live = False
         """True while every directory is watched; otherwise only `refresh` sees all changes."""
@@ -100,22 +100,27 @@ class Discovery:
         """Paths of the container cgroups, as last seen."""
         return frozenset(self._found)
 
+    @property
+    def inodes(self) -> Mapping[str, int]:
+        """The same with their inodes, ancestors first. It changes with what happens."""
+        return self._found
+
     def fileno(self) -> int | None:
         """Return the descriptor to poll for reading; None without notifications."""
         return self._inotify.fileno() if self._inotify is not None else None
 
     def refresh(self) -> bool:
         """Look at everything again; True when the set of containers changed."""
-        before, self._found = self._found, set()
+        before, self._found = self._found, {}
         self._watched, self._watches = {}, {}  # all that exist are found again under the same number
         self.is_live = self._inotify is not None
         self._scan(self._hierarchy.mountpoint)
         if self._inotify is not None and not self.is_live and not self._warned:
             self._warned = True
             _log.warning("not every cgroup can be watched (see fs.inotify.max_user_watches): rescans only")
-        for path in before - self._found:
+        for path in before.keys() - self._found.keys():
             self._removed(path)
-        return before != self._found
+        return before.keys() != self._found.keys()
 
     def process_events(self) -> bool:
         """Take in what was notified, without blocking; True when the set of containers changed."""
@@ -155,7 +160,7 @@ class Discovery:
         self._removed(path)
         if path not in self._found:
             return False
-        self._found.remove(path)
+        del self._found[path]
         return True
 
     def _scan(self, top: str) -> None:
@@ -167,7 +172,7 @@ class Discovery:
             if self._watch(directory) and (child := _child(directory)) is not None:
                 path = self._hierarchy.path(directory)
                 if self._container_path(path) == path:
-                    self._found.add(path)
+                    self._found[path] = child.inode
                 if not child.is_leaf:
                     pending.extend(below.directory for below in _listed(directory))
 

@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from cgroup_model.discovery import Discovery
-from cgroup_model.hierarchy import Cgroup, Tree
-from cgroup_model.mounts import OutOfSight
-from cgroup_model.source import CgroupGone
+from cgroup_model.discovery import Discovery, walk_directories
+from cgroup_model.hierarchy import Tree
 
 _LOOK_AGAIN_SECONDS: Final = 60.0  # with notifications: against lost ones, and for parts that came later
 _BLIND_SECONDS: Final = 2.0  # without notifications
@@ -21,34 +19,32 @@ class Inventory:
     def __init__(self, tree: Tree, clock: Callable[[], float] = time.monotonic) -> None:
         self._tree = tree
         self._clock = clock
-        self._known: dict[str, Cgroup] = {}
-        self._discovery = Discovery(tree.mounts.primary, lambda path: path, self._removed)
+        self._primary = tree.mounts.primary
+        self._discovery = Discovery(self._primary, lambda path: path, tree.forget)
+        self._seen: Mapping[str, int] | None = None
         self._looked_at: float | None = None
 
-    def cgroups(self) -> Mapping[str, Cgroup]:
-        """Map path -> cgroup, as of now. The mapping is the same object each time, and changes."""
+    def cgroups(self) -> Mapping[str, int]:
+        """Map path -> inode, as of now, ancestors first. Mostly the same object each time, which changes."""
+        if self._seen is None:  # somebody waits for the first look, and watching takes as long as looking
+            self._seen = self._listed()
+            return self._seen
         now = self._clock()
         patience = _LOOK_AGAIN_SECONDS if self._discovery.is_live else _BLIND_SECONDS
         if self._looked_at is None or now - self._looked_at >= patience:
             self._looked_at = now
             self._discovery.refresh()
-            self._known.clear()
-        elif not self._discovery.process_events():
-            return self._known
-        self._take_over()
-        return self._known
+            for path in self._seen.keys() - self._discovery.inodes.keys():
+                self._tree.forget(path)
+        else:
+            self._discovery.process_events()
+        self._seen = self._discovery.inodes
+        return self._seen
 
     def close(self) -> None:
         """Stop watching."""
         self._discovery.close()
 
-    def _removed(self, path: str) -> None:
-        self._tree.forget(path)
-        self._known.pop(path, None)
-
-    def _take_over(self) -> None:
-        for path in sorted(self._discovery.containers - self._known.keys()):
-            try:
-                self._known[path] = self._tree.cgroup(path)
-            except (CgroupGone, OutOfSight):
-                continue
+    def _listed(self) -> dict[str, int]:
+        found = walk_directories(self._primary.mountpoint)
+        return {self._primary.path(child.directory): child.inode for child in found}

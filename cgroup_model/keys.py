@@ -6,7 +6,6 @@ whoever may make a directory in a cgroup tree chooses them, so everything outsid
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import Counter
@@ -37,6 +36,8 @@ def escape_path(path: str) -> str:
         return key.replace(".", "%2E")
     if len(key) <= _NAME_MAX:
         return key
+    import hashlib  # noqa: PLC0415 - brings OpenSSL, 4 MiB, and few names are that long
+
     digest = hashlib.blake2b(raw, digest_size=_DIGEST_BYTES).hexdigest()
     return key[:_HEAD_LENGTH] + _HASH_MARK + digest
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -225,6 +224,8 @@ def view_of(options: argparse.Namespace) -> View:
 
 def run_batch(batch: Batch, scenes: Scenes) -> int:
     """Print until the count is reached or somebody interrupts."""
+    import shutil  # noqa: PLC0415 - as above
+
     from ctop.batch import csv_heading, csv_rows, json_line, samples, table_lines  # noqa: PLC0415 - as above
     from ctop.output import Output  # noqa: PLC0415
 

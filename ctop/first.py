@@ -11,11 +11,8 @@ import os
 import signal
 import sys
 import termios
-from collections.abc import Sequence
 from datetime import tzinfo
 from typing import TYPE_CHECKING, Any, Final, Self
-
-from rich.color import ColorSystem
 
 from cgscope.errors import Failure
 from ctop.frame import cursor_line, head_lines, list_lines, status
@@ -30,6 +27,11 @@ if TYPE_CHECKING:
 _ENTER: Final = "\x1b[?1049h"  # the alternate screen
 _LEAVE: Final = "\x1b[?1049l\x1b[?25h"
 _HIDE_CURSOR: Final = "\x1b[?25l\x1b[H"
+_CODES: Final = {
+    "bold": "1", "dim": "2", "italic": "3", "underline": "4", "reverse": "7",
+    "red": "31", "green": "32", "yellow": "33", "cyan": "36", "white": "37",
+}  # fmt: skip
+"""Words of styles -> ECMA-48, select graphic rendition."""
 _HELD: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGTSTP)
 _IFLAG, _LFLAG = 0, 3
 _TRANSLATED: Final = termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON
@@ -122,13 +124,14 @@ class Handover:
         lines += [self._drawn(blank)] * (height - len(lines) - 1)
         return [*lines[: height - 1], self._drawn(foot)]
 
-    def _drawn(self, line: Sequence[tuple[str, str]], *, is_selected: bool = False) -> str:
-        """One line with the terminal's own 16 colours; the finer ones come with Textual."""
-        styles = self._theme.styles
+    def _drawn(self, line: Line, *, is_selected: bool = False) -> str:
+        """One line with the terminal's own colours; the finer ones come with Textual."""
+        styles = self._theme.words
+        more = styles["selected"] if is_selected else ""
         parts = []
         for text, name in line:
-            style = styles[name] + styles["selected"] if is_selected else styles[name]  # type: ignore[index]
-            parts.append(style.render(text, color_system=ColorSystem.STANDARD))
+            codes = [_CODES[word] for word in f"{styles[name]} {more}".split() if word in _CODES]
+            parts.append(f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if codes else text)
         return "".join(parts)
 
 

@@ -18,7 +18,7 @@ from cgroup_model.history import History
 from cgroup_model.host import HostFiles
 from cgroup_model.inventory import Inventory
 from cgroup_model.machine import Machine, MachineFiles, busy_ratio
-from cgroup_model.mounts import discover_mounts
+from cgroup_model.mounts import OutOfSight, discover_mounts
 from cgroup_model.network import Network
 from cgroup_model.procfs import Proc
 from cgroup_model.rates import Moment, Rates, per_second, rates
@@ -106,15 +106,15 @@ class Live:
         self._before: Machine | None = None
         self._machine_at = 0.0
         self._cpu_ratio: float | None = None
-        self._cgroups: dict[str, Cgroup] = {}
+        self._inodes: dict[str, int] = {}  # by path
         self._hostname = os.uname().nodename
         self._is_first = True
 
     def survey(self, parts: frozenset[str], needs: Need) -> Scene:
         """Look at every cgroup; see `Scenes.survey`."""
         machine = self._machine.read()
-        self._cgroups = dict(self._inventory.cgroups())
-        self._names.update(self._cgroups, None if "names" in parts else SOME)
+        self._inodes = dict(self._inventory.cgroups())
+        self._names.update(self._inodes, None if "names" in parts else SOME)
         entries = self._entries(machine, parts)
         self.history.keep_only((path, one.inode) for path, one in self._remembered.items())
         scene = Scene(
@@ -131,16 +131,16 @@ class Live:
 
     def _entries(self, machine: Machine, parts: frozenset[str]) -> dict[str, Entry]:
         """Make the entries; of a cgroup about which nothing new is known it is the one of the last look."""
-        usecs = self._survey.cpu_usecs(self._cgroups) if "cpu" in parts else {}
+        usecs = self._survey.cpu_usecs(self._inodes) if "cpu" in parts else {}
         now = self._clock()
         remembered, self._remembered = self._remembered, {}
         names = self._names.known
         counts_more = bool(parts & {"memory", "pids"})
         entries = {}
-        for path, cgroup in self._cgroups.items():
+        for path, inode in self._inodes.items():
             memory = remembered.get(path)
-            if memory is None or memory.inode != cgroup.inode:
-                memory = _Memory(cgroup.inode)
+            if memory is None or memory.inode != inode:
+                memory = _Memory(inode)
             self._remembered[path] = memory
             entry, counted = memory.entry, usecs.get(path)
             if (  # most are idle: nothing happened, and that was so at the last look, too
@@ -153,22 +153,22 @@ class Live:
                 or entry.identity is not names[path][1]
                 or entry.cpus != machine.cpus
             ):
-                entry = self._entry(cgroup, memory, self._brief(cgroup, memory.cpu_cores(counted, now), parts), machine)
+                entry = self._entry(path, memory, self._brief(path, memory.cpu_cores(counted, now), parts), machine)
             else:
                 memory.surveyed_at = now
             entries[path] = entry
         self._is_first = False
         return entries
 
-    def _entry(self, cgroup: Cgroup, memory: _Memory, brief: Brief, machine: Machine) -> Entry:
+    def _entry(self, path: str, memory: _Memory, brief: Brief, machine: Machine) -> Entry:
         """The entry of one cgroup; the last one again where nothing new is known."""
-        last, identity = memory.entry, self._names.of(cgroup.path, cgroup.inode)
+        last, identity = memory.entry, self._names.of(path, memory.inode)
         is_same = last is not None and last.brief == brief and last.identity is identity
         if last is not None and is_same and not last.is_new and last.cpus == machine.cpus:
             return last
         memory.entry = Entry(
-            cgroup.path,
-            cgroup.inode,
+            path,
+            memory.inode,
             identity,
             brief,
             cpus=machine.cpus,
@@ -204,13 +204,21 @@ class Live:
 
     def members(self, entry: Entry) -> list[int]:
         """Processes of the subtree; none when the cgroup is gone."""
-        cgroup = self._cgroups.get(entry.path)
+        cgroup = self._cgroup(entry.path)
         if cgroup is None or cgroup.inode != entry.inode:
             return []
         try:
             return sorted(self.history.members(cgroup).processes)
         except CgroupGone:
             return []
+
+    def _cgroup(self, path: str) -> Cgroup | None:
+        """Where the files of a cgroup are; None when the one that the last survey saw is gone."""
+        try:
+            found = self.tree.cgroup(path)
+        except (CgroupGone, OutOfSight):
+            return None
+        return found if self._inodes.get(path) == found.inode else None
 
     @property
     def is_over(self) -> bool:
@@ -228,7 +236,7 @@ class Live:
     def _snapshots(self, paths: list[str], needs: Need) -> Iterator[tuple[Cgroup, Snapshot]]:
         """Look at what is still there. The age of a large empty subtree costs much and is asked for now and then."""
         now = self._clock()
-        known = [self._cgroups[path] for path in paths if path in self._cgroups]
+        known = [cgroup for path in paths if (cgroup := self._cgroup(path)) is not None]
         empty = [one for one in known if self._remembered[one.path].ageless_until > now] if needs & Need.AGE else []
         if not empty:
             yield from self.collector.snapshots(known, needs)
@@ -237,9 +245,9 @@ class Live:
         yield from self.collector.snapshots((one for one in known if one.path not in skipped), needs)
         yield from self.collector.snapshots(empty, needs & ~Need.AGE)
 
-    def _brief(self, cgroup: Cgroup, cores: float | None, parts: frozenset[str]) -> Brief:
-        memory = self._survey.memory_bytes(cgroup) if "memory" in parts else None
-        pids = self._survey.pids(cgroup) if "pids" in parts else None
+    def _brief(self, path: str, cores: float | None, parts: frozenset[str]) -> Brief:
+        memory = self._survey.memory_bytes(path) if "memory" in parts else None
+        pids = self._survey.pids(path) if "pids" in parts else None
         if memory is None and pids is None:
             return _IDLE if cores == 0.0 else _UNKNOWN if cores is None else Brief(cores)
         return Brief(cores, memory, pids)

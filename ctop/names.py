@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from cgroup_model.engines import Identity, Resolver
-from cgroup_model.hierarchy import Cgroup
 
 SOME: Final = 16
 """How many cgroups are asked for per look, of those that nobody sees."""
@@ -40,16 +39,16 @@ class Names:
         self.known[path] = (inode, found)
         return found
 
-    def update(self, cgroups: Mapping[str, Cgroup], most: int | None = SOME) -> None:
-        """Take in what is there now; ask for some that have no name yet, for all of them when ``most`` is None."""
-        for path, cgroup in cgroups.items():
+    def update(self, inodes: Mapping[str, int], most: int | None = SOME) -> None:
+        """Take in what is there now (path -> inode); ask for some without a name yet, for all when ``most`` is None."""
+        for path, inode in inodes.items():
             known = self.known.get(path)
-            if known is None or known[0] != cgroup.inode:
-                self.of(path, cgroup.inode)
-        if len(self.known) > len(cgroups):
-            for path in self.known.keys() - cgroups.keys():
+            if known is None or known[0] != inode:
+                self.of(path, inode)
+        if len(self.known) > len(inodes):
+            for path in self.known.keys() - inodes.keys():
                 del self.known[path]
         for _ in range(len(self._waiting) if most is None else min(most, len(self._waiting))):
             path = self._waiting.popleft()
-            if path in cgroups and self.ask(path, cgroups[path].inode).name is None:
+            if path in inodes and self.ask(path, inodes[path]).name is None:
                 self._waiting.append(path)  # engines write their files a little later; the resolver knows when to ask

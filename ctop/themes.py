@@ -9,19 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
-
-from rich.style import Style as RichStyle
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from ctop.renderables.lines import Style
 
+if TYPE_CHECKING:
+    from rich.style import Style as RichStyle
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Theme:
-    """A name and a rich style for each symbolic one."""
+    """A name and the words of a style, as rich has them, for each symbolic one."""
 
     name: str
-    styles: Mapping[Style, RichStyle]
+    words: Mapping[Style, str]
+
+    @cached_property
+    def styles(self) -> Mapping[Style, RichStyle]:
+        """What rich makes of the words."""
+        from rich.style import Style as RichStyle  # noqa: PLC0415 - the first frame does without
+
+        return {style: RichStyle.parse(words) for style, words in self.words.items()}
 
 
 def _theme(name: str, /, **given: str) -> Theme:
@@ -41,8 +50,7 @@ def _theme(name: str, /, **given: str) -> Theme:
         "selected": "reverse",
         "graph": "",
     }
-    styles = {style: RichStyle.parse(given.get(style, default)) for style, default in rows.items()}
-    return Theme(name, styles)
+    return Theme(name, {style: given.get(style, default) for style, default in rows.items()})
 
 
 THEMES: Final = {

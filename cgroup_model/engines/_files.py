@@ -12,7 +12,6 @@ import os
 import pwd
 import stat
 import time
-import tomllib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -215,6 +214,8 @@ def parse_json(data: bytes, path: str) -> Any:  # noqa: ANN401 - a document may 
 
 def parse_toml(data: bytes, path: str) -> dict[str, Any]:
     """Parse TOML. Raises `Unreadable`."""
+    import tomllib  # noqa: PLC0415 - few machines have such files
+
     try:
         return tomllib.loads(data.decode())
     except (ValueError, RecursionError):

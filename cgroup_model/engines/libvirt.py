@@ -13,7 +13,6 @@ what its users call an instance into the `metadata`: `<nova:name>web</nova:name>
 
 from __future__ import annotations
 
-import html
 import re
 from typing import Final
 
@@ -72,4 +71,8 @@ def _decoded(data: bytes, _path: str) -> str:
 def _first(expression: re.Pattern[str], document: str) -> str | None:
     # A few fields of a document that a parser could be made to expand without end.
     found = expression.search(document)
-    return html.unescape(found[1]) if found else None
+    if found is None:
+        return None
+    import html  # noqa: PLC0415 - two thousand names of characters, for virtual machines only
+
+    return html.unescape(found[1])

@@ -39,10 +39,10 @@ def test_cgroups_come_and_go(mounts: Mounts) -> None:
             assert TOP not in inventory.cgroups()
             create(mounts, f"{TOP}/a")
             first = inventory.cgroups()[f"{TOP}/a"]
-            assert inventory.cgroups()[f"{TOP}/a"] is first
+            assert inventory.cgroups()[f"{TOP}/a"] == first == tree.cgroup(f"{TOP}/a").inode
             remove(mounts, f"{TOP}/a")
             create(mounts, f"{TOP}/a")
-            assert inventory.cgroups()[f"{TOP}/a"].inode != first.inode
+            assert inventory.cgroups()[f"{TOP}/a"] != first
             remove(mounts, f"{TOP}/a")
             assert f"{TOP}/a" not in inventory.cgroups()
             assert TOP in inventory.cgroups()
@@ -72,10 +72,11 @@ def test_watches_of_removed_cgroups_are_given_back(mounts: Mounts) -> None:
         inventory = Inventory(tree)
         try:
             inventory.cgroups()
+            inventory.cgroups()  # from the second look on
             before = watches()
             for number in range(20):
                 create(mounts, f"{TOP}/{number}")
-            made = [one for path, one in inventory.cgroups().items() if path.startswith(f"{TOP}/")]
+            made = [path for path in inventory.cgroups() if path.startswith(f"{TOP}/")]
             assert watches() >= before + 20
             assert len([survey.memory_bytes(one) for one in made]) == 20  # descriptors that keep the inodes
             for number in range(20):
@@ -96,9 +97,9 @@ def test_the_survey_agrees_with_a_whole_look(mounts: Mounts) -> None:
         survey = Survey(tree, source)
         cgroup = tree.cgroup(TOP)
         snapshot = Collector(tree, source, host).snapshot(cgroup, Need.MEMORY | Need.CPU | Need.PIDS)
-        assert survey.memory_bytes(cgroup) == (snapshot.memory.current if snapshot.memory else None)
-        assert survey.cpu_usec(cgroup) == (snapshot.cpu.usage_usec if snapshot.cpu else None)
-        assert survey.pids(cgroup) == (snapshot.pids.current if snapshot.pids else None) == 0
+        assert survey.memory_bytes(TOP) == (snapshot.memory.current if snapshot.memory else None)
+        assert survey.cpu_usec(TOP) == (snapshot.cpu.usage_usec if snapshot.cpu else None)
+        assert survey.pids(TOP) == (snapshot.pids.current if snapshot.pids else None) == 0
         remove(mounts, TOP)
-        assert (survey.memory_bytes(cgroup), survey.pids(cgroup), survey.cpu_usec(cgroup)) == (None, None, None)
+        assert (survey.memory_bytes(TOP), survey.pids(TOP), survey.cpu_usec(TOP)) == (None, None, None)
         tree.close()
