@@ -26,7 +26,7 @@ from exporters.readers.machine import MachineReading
 from exporters.sheet import Part, Sheet
 from exporters.status import Outcome, Status
 from exporters.subject import ROOT, Machine, Subject, World
-from exporters.takers import Taker, Takers
+from exporters.takers import Crew, Taker, Takers
 
 _SELF: Final = "exporter"  # the family that tells how the others did
 
@@ -86,7 +86,7 @@ class Scraper:
         """Read one cgroup anew, with all families that are switched on. One that is gone leaves the sheet empty."""
         families = [family for family in self.families.values() if family.of == "container"]
         sheet = Sheet(families)
-        takers = [Taker.of(sheet.parts[family.name], Outcome()) for family in families]
+        crew = Crew(Taker.of(sheet.parts[family.name], Outcome()) for family in families)
         needs = functools.reduce(operator.or_, (family.needs for family in families), Need.NOTHING)
         self._world.begin()
         machine = self._machine(families)
@@ -94,8 +94,7 @@ class Scraper:
             cgroup = self._model.tree.cgroup(path)
             for subject in self._subjects([cgroup], needs, machine):
                 if subject.cgroup is cgroup:
-                    for place, row in self._takers.take(takers, subject)[0]:
-                        place.append(row)
+                    crew.place(self._takers.take(crew, subject))
         return sheet
 
     def identity(self, cgroup: Cgroup) -> tuple[Identity, Names]:
@@ -139,20 +138,19 @@ class Scraper:
         status = self.status
         status.containers = status.series = 0
         status.read_seconds = 0.0
-        takers = [Taker.of(sheet.parts[family.name], outcomes[family.name]) for family in families]
+        crew = Crew(Taker.of(sheet.parts[family.name], outcomes[family.name]) for family in families)
         seen: set[str] = set()
         for subject in self._subjects(cgroups, needs, machine):
             if subject.names.text in seen:
                 continue  # two names that only differ in bytes that are no text: one series of each name is allowed
             seen.add(subject.names.text)
-            rows, size = self._takers.take(takers, subject)
-            if self._max_series and status.series + size > self._max_series:
-                status.series_dropped += size
+            taken = self._takers.take(crew, subject)
+            if self._max_series and status.series + taken.size > self._max_series:
+                status.series_dropped += taken.size
                 continue
-            status.series += size
+            status.series += taken.size
             status.containers += 1
-            for place, row in rows:
-                place.append(row)
+            crew.place(taken)
         status.vanished += len(cgroups) - len(seen)
 
     def _subjects(self, cgroups: list[Cgroup], needs: Need, machine: Machine) -> Iterator[Subject]:

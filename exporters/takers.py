@@ -8,38 +8,33 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from cgroup_model.snapshot import Snapshot
 from exporters.labels import Names
-from exporters.metric import Family
 from exporters.sheet import Part, Row
 from exporters.status import Outcome
 from exporters.subject import Subject
 
-log = logging.getLogger(__name__)
+_MOST_SHARED: Final = 1024  # tuples of numbers
 
-Placed = list[tuple[list[Row], Row]]
-"""Rows, each with the list that it belongs to."""
+log = logging.getLogger(__name__)
 
 _Step = tuple[int, Callable[[Any], Any], Callable[[Any], tuple[Any, ...]]]
 """Number of the part, what selects its records, what takes the values out of one: attributes, looked up once."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """What a family took of a container, and of which parts of its snapshot. ``rows`` have the number of their part."""
+class Taken:
+    """What was taken of a container, and of which parts of its snapshot; ``numbers`` tell the parts of the rows."""
 
-    names: Names
     said: tuple[Any, ...]
-    rows: list[tuple[int, Row]]
+    numbers: tuple[int, ...]
+    rows: tuple[Row, ...]
     size: int  # values
-
-
-_Known = dict[str, _Taken]  # by the family's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +47,7 @@ class Taker:
     places: tuple[list[Row], ...]
     plain: tuple[_Step, ...]
     labelled: tuple[_Step, ...]
-    said: Callable[[Snapshot], tuple[Any, ...]] | None  # the parts of a snapshot that all its values are made of
+    parts: tuple[str, ...]  # of a snapshot, that all its values are made of
 
     @classmethod
     def of(cls, parts: list[Part], outcome: Outcome) -> Taker:
@@ -64,62 +59,78 @@ class Taker:
         )
         family = parts[0].family
         places = tuple(part.rows for part in parts)
-        return cls(family.name, family.departed, outcome, places, plain, labelled, _said(family))
+        return cls(family.name, family.departed, outcome, places, plain, labelled, family.parts)
 
-    def take(self, subject: Subject, known: _Known, failed: Callable[[str, Outcome, Exception], None]) -> _Taken:
-        """Take all values of a container, or give what was taken of the same. What fails ends the family's part."""
-        said = self.said(subject.snapshot) if self.said is not None else ()
-        before = known.get(self.name)
-        if before is not None and before.names is subject.names and before.said == said:
-            return before
-        rows: list[tuple[int, Row]] = []
-        try:
-            self._fill(rows, subject)
-        except Exception as error:  # noqa: BLE001 - one family's fault must not cost the page
-            known.pop(self.name, None)
-            failed(self.name, self.outcome, error)
-            said = ()
-        size = sum([len(row[2]) - row[2].count(None) for _number, row in rows])
-        taken = _Taken(subject.names, said, rows, size)
-        if said:
-            known[self.name] = taken
-        return taken
-
-    def _fill(self, rows: list[tuple[int, Row]], subject: Subject) -> None:
+    def rows(self, subject: Subject) -> Iterator[tuple[int, Row]]:
+        """Take all values of a container; each row with the number of its part."""
         names = subject.names
         for number, select, values in self.plain:
             record = select(subject)
             if record is not None:
-                rows.append((number, (names, (), values(record))))
+                yield number, (names, (), values(record))
         for number, select, values in self.labelled:
             for labels, record in select(subject):
-                rows.append((number, (names, labels, values(record))))
+                yield number, (names, labels, values(record))
+
+
+class Crew:
+    """All families of one scrape. ``steady`` are those whose values can be remembered."""
+
+    def __init__(self, takers: Iterable[Taker]) -> None:
+        """Number the parts of all of them."""
+        self._appends: list[Callable[[Row], None]] = []
+        self.steady: list[tuple[int, Taker]] = []  # with the number of the family's first part
+        self.others: list[tuple[int, Taker]] = []
+        for taker in takers:
+            (self.steady if taker.parts else self.others).append((len(self._appends), taker))
+            self._appends += [place.append for place in taker.places]
+        self.names = tuple(taker.name for _first, taker in self.steady)
+        self.said = _getter(dict.fromkeys(part for _first, taker in self.steady for part in taker.parts))
+        self.said_of = [_getter(taker.parts) for _first, taker in self.steady]
+
+    def place(self, taken: Taken) -> None:
+        """Put the rows where they belong."""
+        appends = self._appends
+        for number, row in zip(taken.numbers, taken.rows, strict=True):
+            appends[number](row)
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is remembered of a container that has these names: of each family, and of all that were asked together."""
+
+    names: Names
+    families: dict[str, Taken] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
+    together: Taken | None = None
 
 
 class Takers:
-    """All families of a scrape. One for all scrapes: it remembers what was taken of each container."""
+    """What is remembered from one scrape to the next. One for all scrapes."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], _Known] = {}
+        self._numbers: dict[tuple[int, ...], tuple[int, ...]] = {}  # nearly all containers have the same
         self._logged: set[tuple[str, str]] = set()
 
-    def take(self, takers: list[Taker], subject: Subject) -> tuple[Placed, int]:
-        """Let every family take its values of one container; also gives their number."""
-        placed: Placed = []
-        size = 0
-        known = {} if subject.departed else self._known.setdefault((subject.cgroup.path, subject.cgroup.inode), {})
-        then = time.perf_counter()
-        for taker in takers:
-            if subject.departed and not taker.departed:
-                continue
-            taken = taker.take(subject, known, self.failed)
-            places = taker.places
-            placed += [(places[number], row) for number, row in taken.rows]
-            size += taken.size
-            now = time.perf_counter()
-            taker.outcome.duration_seconds += now - then
-            then = now
-        return placed, size
+    def take(self, crew: Crew, subject: Subject) -> Taken:
+        """Let every family take its values of one container."""
+        if subject.departed:
+            takers = [one for one in (*crew.steady, *crew.others) if one[1].departed]
+            numbers: list[int] = []
+            rows: list[Row] = []
+            size = 0
+        else:
+            takers = crew.others
+            steady = self._steady(crew, subject)
+            numbers, rows, size = list(steady.numbers), list(steady.rows), steady.size
+        for first, taker in takers:
+            taken = self._taken(taker, (), subject)
+            if taken.rows:
+                numbers += [first + number for number in taken.numbers]
+                rows += taken.rows
+                size += taken.size
+        return Taken((), tuple(numbers), tuple(rows), size)
 
     def failed(self, name: str, outcome: Outcome, error: Exception) -> None:
         """Count a failure of a family, and log it once."""
@@ -134,10 +145,67 @@ class Takers:
         for key in self._known.keys() - alive:
             del self._known[key]
 
+    # ---------------------------------------------------------------------------------------- internals
 
-def _said(family: Family) -> Callable[[Snapshot], tuple[Any, ...]] | None:
-    if not family.parts:
-        return None
-    one: Callable[[Snapshot], Any] = attrgetter(*family.parts)
+    def _steady(self, crew: Crew, subject: Subject) -> Taken:
+        """Give what the steady families took, without asking any when the snapshot says the same in all their parts."""
+        key = (subject.cgroup.path, subject.cgroup.inode)
+        known = self._known.get(key)
+        if known is None or known.names is not subject.names:
+            known = self._known[key] = _Known(subject.names)
+        said = crew.said(subject.snapshot)
+        together = known.together
+        if together is not None and together.said == said and known.asked == crew.names:
+            return together
+        numbers: list[int] = []
+        rows: list[Row] = []
+        size, failures = 0, 0
+        for (first, taker), said_of in zip(crew.steady, crew.said_of, strict=True):
+            part = said_of(subject.snapshot)
+            taken = known.families.get(taker.name)
+            if taken is None or taken.said != part:
+                before = taker.outcome.failures
+                taken = known.families[taker.name] = self._taken(taker, part, subject)
+                if taker.outcome.failures != before:
+                    failures += 1
+                    del known.families[taker.name]
+            numbers += [first + number for number in taken.numbers]
+            rows += taken.rows
+            size += taken.size
+        together = Taken(said, self._shared(numbers), tuple(rows), size)
+        known.asked, known.together = crew.names, None if failures else together
+        return together
+
+    def _taken(self, taker: Taker, said: tuple[Any, ...], subject: Subject) -> Taken:
+        """Let one family take its values; what it had before it failed is good."""
+        numbers: list[int] = []
+        rows: list[Row] = []
+        began = time.perf_counter()
+        try:
+            for number, row in taker.rows(subject):
+                numbers.append(number)
+                rows.append(row)
+        except Exception as error:  # noqa: BLE001 - one family's fault must not cost the page
+            self.failed(taker.name, taker.outcome, error)
+        taker.outcome.duration_seconds += time.perf_counter() - began
+        return Taken(said, self._shared(numbers), tuple(rows), _size(rows))
+
+    def _shared(self, numbers: list[int]) -> tuple[int, ...]:
+        if len(self._numbers) > _MOST_SHARED:
+            self._numbers.clear()
+        key = tuple(numbers)
+        return self._numbers.setdefault(key, key)
+
+
+def _size(rows: Iterable[Row]) -> int:
+    return sum([len(row[2]) - row[2].count(None) for row in rows])
+
+
+def _getter(parts: Iterable[str]) -> Callable[[Snapshot], tuple[Any, ...]]:
+    """Make what takes these parts out of a snapshot."""
+    names = tuple(parts)
+    if not names:
+        return lambda _snapshot: ()
+    one: Callable[[Snapshot], Any] = attrgetter(*names)
     # attrgetter gives a bare value for one name and a tuple for several.
-    return one if len(family.parts) > 1 else lambda snapshot: (one(snapshot),)
+    return one if len(names) > 1 else lambda snapshot: (one(snapshot),)

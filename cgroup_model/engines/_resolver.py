@@ -112,6 +112,8 @@ class Resolver:
             return known.identity
         wait = min(2 * known.wait_seconds, LAST_RETRY_SECONDS) if known else FIRST_RETRY_SECONDS
         identity, final = self._resolve(key[0])
+        if known is not None and known.identity == identity:
+            identity = known.identity  # what others made of it is still good
         self._answers[key] = _Answer(identity, None if final else self._clock() + wait, wait)
         self._answers.move_to_end(key)
         if len(self._answers) > self._most:

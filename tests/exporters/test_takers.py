@@ -17,7 +17,7 @@ from exporters.setup import Exporter
 from exporters.sheet import Part, Sheet
 from exporters.status import Outcome
 from exporters.subject import Subject
-from exporters.takers import Taker, Takers
+from exporters.takers import Crew, Taker, Takers
 from tests.exporters.test_collector import MakeExporter
 
 WHO = Identity("docker", "a", "a", "a", restarts=1, created_epoch=2.0, labels={"owner": "me"})
@@ -61,7 +61,7 @@ def test_a_family_asks_for_the_parts_that_it_names(exporter: MakeExporter, scene
     for snapshot in snapshots(exporter(scene)):
         only = SimpleNamespace(**{name: getattr(snapshot, name) for name in family.parts})
         one, _parts = taker(family)
-        Takers().take([one], subject(only))
+        Takers().take(Crew([one]), subject(only))
         assert one.outcome.success
 
 
@@ -74,7 +74,7 @@ def test_what_did_not_change_is_not_taken_again(exporter: MakeExporter) -> None:
 
     def rows(snapshot: Snapshot) -> list[Any]:
         one, _parts = taker(FAMILIES["memory"])
-        return [row for _place, row in takers.take([one], subject(snapshot))[0]]
+        return list(takers.take(Crew([one]), subject(snapshot)).rows)
 
     before = rows(first)
     assert all(one is two for one, two in zip(before, rows(first), strict=True))
