@@ -150,9 +150,13 @@ class Recording:
         """Open the file; raises `RecordingError`."""
         self._path = path
         with _reported(path, "replay"):
+            open(path, "rb").close()  # the kernel says better than SQLite why a file cannot be opened
             # By URI, since connecting to a path that does not exist would make an empty file.
             name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
             self._database = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=1.0)
+            tables = self._database.execute("SELECT name FROM sqlite_master WHERE name IN ('meta', 'looks')").fetchall()
+            if len(tables) < 2:
+                raise RecordingError(f"cannot replay {path}: it is no recording of ctop")
             found = self._database.execute("SELECT value FROM meta WHERE key = 'format'").fetchone()
             if found is None or found[0] != FORMAT:
                 raise RecordingError(f"cannot replay {path}: it has format {found and found[0]!r}, known is {FORMAT}")
@@ -217,5 +221,7 @@ def _slim(moment: Moment) -> Moment:
 def _reported(path: str, doing: str) -> Iterator[None]:
     try:
         yield
+    except OSError as error:
+        raise RecordingError(f"cannot {doing} {path}: {error.strerror}") from error
     except (sqlite3.Error, UnicodeError) as error:
         raise RecordingError(f"cannot {doing} {path}: {error}") from error

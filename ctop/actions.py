@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cgroup_model import control
+from cgroup_model.control.limits import LEAST_CPUS, MOST_CPUS
 from cgroup_model.hierarchy import Tree
 from cgroup_model.mounts import Mounts, OutOfSight
 from cgroup_model.snapshot import UNLIMITED, UnlimitedType
@@ -24,6 +25,7 @@ from cgscope.errors import Failure, printable
 from cgscope.quantities import parse_size
 
 _MOST_SIGNAL: Final = 64
+_MOST_DIGITS: Final = 19  # what fits into the kernel's 64 bits
 _ATTACH_SECONDS: Final = 30
 _PROCFS_FUSE: Final = "procfs-fuse"
 
@@ -59,13 +61,17 @@ Do = Callable[[Machine, Target, str], str]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One entry of the menu. ``ask`` is the question for its argument, ``warning`` what the confirmation says."""
+    """One entry of the menu. ``ask`` is the question for its argument, ``warning`` what the confirmation says.
+
+    ``check`` raises ValueError for an argument that is none, before anything is confirmed.
+    """
 
     name: str
     label: str
     warning: str
     do: Do
     ask: str = ""
+    check: Callable[[str], object] = str
 
 
 def perform(action: Action, machine: Machine, target: Target, argument: str) -> str:
@@ -138,20 +144,17 @@ def _send(pid: int, number: int, machine: Machine, target: Target) -> bool:
 
 
 def _limit_memory(machine: Machine, target: Target, argument: str) -> str:
-    limit = UNLIMITED if argument.strip() == "max" else parse_size(argument)
-    control.apply(machine.mounts, target.path, control.Limits(memory_bytes=limit))
+    control.apply(machine.mounts, target.path, control.Limits(memory_bytes=parse_memory(argument)))
     return f"memory of {target.title} is limited to {argument.strip()}"
 
 
 def _limit_cpus(machine: Machine, target: Target, argument: str) -> str:
-    cpus: float | UnlimitedType = UNLIMITED if argument.strip() == "max" else float(argument)
-    control.apply(machine.mounts, target.path, control.Limits(cpus=cpus))
+    control.apply(machine.mounts, target.path, control.Limits(cpus=parse_cpus(argument)))
     return f"{target.title} may use {argument.strip()} CPUs"
 
 
 def _limit_pids(machine: Machine, target: Target, argument: str) -> str:
-    limit = UNLIMITED if argument.strip() == "max" else int(argument)
-    control.apply(machine.mounts, target.path, control.Limits(pids=limit))
+    control.apply(machine.mounts, target.path, control.Limits(pids=parse_tasks(argument)))
     return f"{target.title} may have {argument.strip()} tasks"
 
 
@@ -185,17 +188,48 @@ def parse_signal(text: str) -> int:
         raise ValueError(f"{text!r} is no signal; examples: TERM, HUP, 10") from None
 
 
+def parse_memory(text: str) -> int | UnlimitedType:
+    """``512M`` or ``max``; raises ValueError."""
+    return UNLIMITED if text.strip() == "max" else parse_size(text)
+
+
+def parse_cpus(text: str) -> float | UnlimitedType:
+    """``0.5`` or ``max``; raises ValueError."""
+    if text.strip() == "max":
+        return UNLIMITED
+    try:
+        cpus = float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number of CPUs; examples: 0.5, 2, max") from None
+    if not LEAST_CPUS <= cpus < MOST_CPUS:  # written so that NaN is refused, too
+        raise ValueError(f"{text!r}: it takes {LEAST_CPUS:g} CPUs or more, or max")
+    return cpus
+
+
+def parse_tasks(text: str) -> int | UnlimitedType:
+    """``100`` or ``max``; raises ValueError."""
+    word = text.strip()
+    if word == "max":
+        return UNLIMITED
+    if not (word.isascii() and word.isdecimal() and len(word) < _MOST_DIGITS):
+        raise ValueError(f"{text!r} is no number of tasks; examples: 100, max")
+    return int(word)
+
+
 _ALWAYS: Final = (
     Action("freeze", "Freeze", "Every process in it stops until it is thawed.", _freeze),
     Action("thaw", "Thaw", "Its processes run again.", _thaw),
-    Action("signal", "Send a signal", "It goes to every process in it.", _signal, "Signal, such as TERM, HUP or 10"),
+    Action(
+        "signal", "Send a signal", "It goes to every process in it.", _signal,
+        "Signal, such as TERM, HUP or 10", parse_signal,
+    ),
     Action("kill", "Kill", "Every process in it is killed at once, without cleaning up.", _kill),
     Action(
         "memory", "Limit memory", "Below what it uses, the kernel reclaims and may kill.", _limit_memory,
-        "Memory, such as 512M, 2G or max",
+        "Memory, such as 512M, 2G or max", parse_memory,
     ),
-    Action("cpu", "Limit CPU", "Beyond that, it waits.", _limit_cpus, "CPUs, such as 0.5, 2 or max"),
-    Action("pids", "Limit tasks", "Beyond that, fork fails.", _limit_pids, "Tasks, such as 100 or max"),
+    Action("cpu", "Limit CPU", "Beyond that, it waits.", _limit_cpus, "CPUs, such as 0.5, 2 or max", parse_cpus),
+    Action("pids", "Limit tasks", "Beyond that, fork fails.", _limit_pids, "Tasks, such as 100 or max", parse_tasks),
 )  # fmt: skip
 
 _VIRTUAL_PROC: Final = (

@@ -15,6 +15,8 @@ from cgroup_model.snapshot import UNLIMITED, UnlimitedType
 
 PERIOD_USEC = 100_000  # the kernel's default; a quota is a share of it
 LEAST_QUOTA_USEC = 1000  # the kernel refuses less (kernel/sched/core.c, min_cfs_quota_period)
+LEAST_CPUS = LEAST_QUOTA_USEC / PERIOD_USEC
+MOST_CPUS = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,8 @@ def _checked_cpus(group: Group, dialect: Dialect, cpus: str) -> str:
 def _quota_usec(path: str, cpus: float | UnlimitedType) -> int | UnlimitedType:
     if cpus is UNLIMITED:
         return UNLIMITED
-    least = LEAST_QUOTA_USEC / PERIOD_USEC
-    if not least <= cpus < 1 << 20:  # written so that NaN is refused, too
-        raise failure("limit CPU time of", path, f"{cpus:g} CPUs; it takes {least:g} or more")
+    if not LEAST_CPUS <= cpus < MOST_CPUS:  # written so that NaN is refused, too
+        raise failure("limit CPU time of", path, f"{cpus:g} CPUs; it takes {LEAST_CPUS:g} or more")
     return round(cpus * PERIOD_USEC)
 
 

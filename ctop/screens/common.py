@@ -93,7 +93,7 @@ class Common(Screen[None]):
 
     async def _ask(self, action: Action, machine: Machine, target: Target) -> None:
         """Ask for what the action needs, then whether it is meant."""
-        argument = await self.app.push_screen_wait(Prompt(action.ask)) if action.ask else ""
+        argument = await self.app.push_screen_wait(Prompt(action.ask, check=action.check)) if action.ask else ""
         if argument is None or (action.ask and not argument.strip()):
             return
         question = f"{action.label}{f' to {clean(argument)}' if argument else ''}: {target.title}?"

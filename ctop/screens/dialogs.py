@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from cgscope.errors import printable
 from ctop.format import trim
 from ctop.renderables.lines import Line
 from ctop.themes import Theme
@@ -31,6 +32,7 @@ Dialog OptionList {
 Dialog OptionList > .option-list--option-highlighted { text-style: reverse; }
 Dialog Input { border: none; height: 1; background: ansi_default; color: ansi_default; padding: 0; }
 Dialog Static { height: auto; }
+Dialog .empty { display: none; }
 """
 """For the application: what is said in a screen's own CSS is about that screen's class alone."""
 
@@ -167,23 +169,33 @@ class ColumnMenu(Choice[tuple[str, ...]]):
 
 
 class Prompt(Dialog[str | None]):
-    """Ask for a line of text; None when it was given up."""
+    """Ask for a line of text; None when it was given up. ``check`` raises ValueError for what cannot be meant."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
 
-    def __init__(self, title: str, text: str = "") -> None:
+    def __init__(self, title: str, text: str = "", check: Callable[[str], object] = str) -> None:
         super().__init__()
         self._title = title
         self._text = text
+        self._check = check
 
     def compose(self) -> ComposeResult:
         """Lay out the question over the line."""
         with Vertical():
             yield Static(Text(self._title, style="bold"))
             yield Input(self._text, select_on_focus=False)
+            yield Static(id="problem", classes="empty")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Answer."""
+        """Answer, or say what is wrong and let it be mended; an empty line gives up."""
+        try:
+            if event.value.strip():
+                self._check(event.value)
+        except ValueError as error:
+            problem = self.query_one("#problem", Static)
+            problem.remove_class("empty")
+            problem.update(Text(printable(str(error)), style="bold"))
+            return
         self.dismiss(event.value)
 
 

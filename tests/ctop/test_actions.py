@@ -12,9 +12,10 @@ import pytest
 from cgroup_model.engines import Identity
 from cgroup_model.hierarchy import Cgroup, Tree
 from cgroup_model.mounts import Mounts
+from cgroup_model.snapshot import UNLIMITED
 from cgroup_model.source import CgroupGone
 from cgscope.errors import Failure
-from ctop.actions import Action, Machine, Target, parse_signal, perform
+from ctop.actions import Action, Machine, Target, actions, parse_cpus, parse_memory, parse_signal, parse_tasks, perform
 from ctop.logs import find_log, last_lines
 from ctop.times import parse_moment
 
@@ -50,6 +51,22 @@ def test_another_cgroup_is_left_alone(target: Target) -> None:
 def test_signals(text: str, number: int) -> None:
     """Names with and without SIG, and numbers."""
     assert parse_signal(text) == number
+
+
+def test_limits() -> None:
+    """Numbers with units, and ``max``."""
+    assert (parse_memory("512M"), parse_cpus(" 0.5 "), parse_tasks(" 100 ")) == (512 << 20, 0.5, 100)
+    assert parse_memory("max") is parse_cpus("max") is parse_tasks(" max ") is UNLIMITED
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "nan", "1e400", "9" * 30, "0x10", "max2"])
+def test_no_argument_is_taken_that_cannot_be_meant(text: str) -> None:
+    """Whatever asks for an argument refuses these before anything is confirmed."""
+    asking = [action for action in actions() if action.ask]
+    assert {action.name for action in asking} == {"signal", "memory", "cpu", "pids"}
+    for action in asking:
+        with pytest.raises(ValueError, match=r".+"):
+            action.check(text)
 
 
 @pytest.mark.parametrize("text", ["", "0", "65", "-9", "NOPE", "SIG", "9x"])

@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from cgroup_model.recording import Recorder, Recording
 from ctop import keys
+from ctop.actions import parse_tasks
 from ctop.app import CtopApp
 from ctop.columns import COLUMNS, DEFAULT
 from ctop.recorded import Replay, look_of
@@ -424,6 +425,20 @@ async def test_nothing_is_done_in_read_only_mode(key: str) -> None:
         await run.press(key)
         assert isinstance(run.app.screen, MainScreen)
         assert "read-only" in run.foot
+
+
+async def test_a_wrong_argument_can_be_mended() -> None:
+    """The dialog says what is wrong and stays; what is right afterwards is the answer."""
+    async with running() as run:
+        answers: list[str | None] = []
+        run.app.push_screen(Prompt("Tasks", check=parse_tasks), answers.append)
+        await run.press(*"7x", "enter")
+        assert isinstance(run.app.screen, Prompt)
+        problem = run.app.screen.query_one("#problem", Static)
+        assert problem.display
+        assert "'7x' is no number of tasks" in str(problem.render())
+        await run.press("backspace", "enter")
+        assert answers == ["7"]
 
 
 async def test_a_recording_cannot_be_changed(tmp_path: Path) -> None:
