@@ -174,7 +174,7 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     """One line that names the file; no file is made or changed."""
     path = tmp_path / "x"
     path.write_bytes(content)
-    with pytest.raises(RecordingError, match=str(path)):
+    with pytest.raises(RecordingError, match=rf"{path}: (it is no recording of ctop|file is not a database)"):
         Recording(str(path))
     assert path.read_bytes() == content
     with pytest.raises(RecordingError):
@@ -197,15 +197,3 @@ def test_a_damaged_look_is_one_error(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="look 2 is damaged"):
         recording.look(1)
     assert recording.look(2) == look(2.0)
-
-
-@pytest.mark.parametrize("content", [b"", b"no database at all", None], ids=["empty", "foreign", "directory"])
-def test_what_is_no_recording_is_said_so(tmp_path: Path, content: bytes | None) -> None:
-    """A clear line, and not what SQLite says of its tables."""
-    path = tmp_path / "r.db"
-    if content is None:
-        path.mkdir()
-    else:
-        path.write_bytes(content)
-    with pytest.raises(RecordingError, match=r"it is no recording|not a database|Is a directory"):
-        Recording(str(path))
