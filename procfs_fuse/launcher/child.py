@@ -99,8 +99,7 @@ def _use_host_root(container: Container) -> None:
     cgroup_view.replace_hosts(container.mounts, container.cgroup)
     rootfs.mount_proc()
     views.apply()
-    for place in instances:
-        syscalls.umount(place, syscalls.MNT_DETACH)
+    rootfs.detach(instances)
 
 
 def _use_own_root(container: Container, root: str) -> None:

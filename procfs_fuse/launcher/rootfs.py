@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterable
 from typing import Final
 
 from cgroup_model.mounts import parse_mountinfo
@@ -55,6 +56,16 @@ def instances() -> list[str]:
     with open("/proc/self/mountinfo", "rb") as file:
         mounts = parse_mountinfo(file.read())
     return [mount.mountpoint for mount in reversed(mounts) if mount.filesystem == FILE_SYSTEM and mount.root == "/"]
+
+
+def detach(places: Iterable[str]) -> None:
+    """Unmount what `instances` found. One may have gone since: who removes a mount point takes the mount along."""
+    for place in places:
+        try:
+            syscalls.umount(place, syscalls.MNT_DETACH)
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.EINVAL):  # no such folder, not a mount point any more
+                raise
 
 
 def enter(rootfs: str) -> None:
