@@ -13,8 +13,9 @@ from cgscope.errors import Failure, guarded
 from cgscope.yamlfile import ConfigError
 from exporters.alerts.listing import list_alerts
 from exporters.encoder import encode
-from exporters.options import Options, options, parser
-from exporters.setup import Exporter
+from exporters.options import Options, options, parser, split_address
+from exporters.privileges import give_up
+from exporters.setup import Exporter, raise_descriptor_limit
 from exporters.web_config import WebConfigFile
 
 PROGRAM = "cgroup-exporter"
@@ -59,5 +60,7 @@ def _serve(chosen: Options, given: argparse.Namespace) -> int:
     # aiohttp takes 0.3 s and 15 MiB to import: not for --once.
     from exporters.serving import serve  # noqa: PLC0415
 
+    raise_descriptor_limit()  # as long as we may
+    give_up(split_address(address)[1] for address in chosen.listen)
     asyncio.run(serve(chosen, lambda: options(given)))
     return 0

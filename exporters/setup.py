@@ -183,6 +183,14 @@ def _container_id(path: str) -> str | None:
     return found.id if found is not None else None
 
 
+def raise_descriptor_limit() -> None:
+    """Raise the hard limit of open files to what many containers take, if this process may: with CAP_SYS_RESOURCE."""
+    wanted = _MOST_DESCRIPTORS + _RESERVED + MOST_REGISTERED
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+
+
 class _Budget(NamedTuple):
     """How this process divides up the descriptors that it may have."""
 
@@ -192,10 +200,7 @@ class _Budget(NamedTuple):
     @classmethod
     def now(cls) -> Self:
         """Keep more control files than other tools do, as far as this process may."""
-        wanted = _MOST_DESCRIPTORS + _RESERVED + MOST_REGISTERED
-        if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < wanted:
-            with contextlib.suppress(ValueError, OSError):  # takes CAP_SYS_RESOURCE
-                resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
+        raise_descriptor_limit()
         default_budget()  # raises the soft limit
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         if allowed == resource.RLIM_INFINITY:

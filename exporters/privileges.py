@@ -1,0 +1,28 @@
+"""What the exporter may do: it keeps the rights that reading takes, gives up all others, and says which are missing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from cgscope.capabilities import keep_only
+
+_LOSSES: Final = {
+    "CAP_DAC_READ_SEARCH": "containers whose engine keeps their names in files of other users have none",
+    "CAP_SYS_PTRACE": "network counters, open files and I/O of other users' processes are unknown",
+    "CAP_SYSLOG": "victims of OOM kills have no names where kernel.dmesg_restrict is 1",
+}
+_BIND: Final = "CAP_NET_BIND_SERVICE"
+_FIRST_FREE_PORT: Final = 1024
+
+log = logging.getLogger(__name__)
+
+
+def give_up(ports: Iterable[int]) -> None:
+    """Keep what reading takes, and what listening on ``ports`` takes; log what each missing right costs."""
+    binding = {_BIND} if any(0 < port < _FIRST_FREE_PORT for port in ports) else set()
+    held = keep_only(_LOSSES.keys() | binding)
+    for name, loss in _LOSSES.items():
+        if name not in held:
+            log.info("without %s: %s", name, loss)
