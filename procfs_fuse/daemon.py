@@ -27,6 +27,7 @@ from procfs_fuse.control_socket import Server, listen
 from procfs_fuse.instances import USERS_LOCK, Claim, Instance
 from procfs_fuse.keeper.holdings import Holdings
 from procfs_fuse.keeper.journal import CONNECTIONS
+from procfs_fuse.keeper.priority import hurry
 from procfs_fuse.keeper.repairs import Repairs
 from procfs_fuse.keeper.service_manager import ServiceManager
 from procfs_fuse.keeper.supervision import Supervision
@@ -56,6 +57,7 @@ def serve(
     """
     syscalls.set_process_name("procfs-fuse")  # for ps and top, instead of python3
     syscalls.adopt_orphans()
+    hurry()
     past: dict[str, Any] = json.loads(resume) if resume else {}
     lock = past["holdings"]["lock"] if past else None
     claim = Claim(settings.directory, lock)

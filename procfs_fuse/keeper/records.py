@@ -28,13 +28,31 @@ class Room(NamedTuple):
 
 
 class _Shelf:
-    """The places of one size: their numbers, where their bytes begin, and which of them are free."""
+    """The places of one size: their numbers, where their bytes begin, and which of them are free.
+
+    The lowest numbers are used first, so that whoever takes over need not look at those that never were.
+    """
 
     def __init__(self, room: Room, first: int, start: int) -> None:
         self.capacity = room.capacity
         self.indices = range(first, first + room.places)
-        self.free: list[int] = []
+        self.unused = first  # from here on nothing has ever been stored
+        self.free: list[int] = []  # below that
         self._start = start
+
+    @property
+    def next(self) -> int | None:
+        """A free place."""
+        if self.free:
+            return self.free[-1]
+        return self.unused if self.unused < self.indices.stop else None
+
+    def take(self) -> None:
+        """The `next` one is free no more."""
+        if self.free:
+            self.free.pop()
+        else:
+            self.unused += 1
 
     def start(self, index: int) -> int:
         """Where the first version of a record is."""
@@ -122,24 +140,26 @@ class Records:
 
     def _load(self) -> None:
         """Find what another process has put there."""
-        words = self._words.tolist()
         for shelf in self._shelves:
-            shelf.free = [index for index in reversed(shelf.indices) if not words[2 * index + 1]]
-            for index in shelf.indices:
-                if words[2 * index + 1]:
-                    key = words[2 * index]
-                    smaller = self._places.get(key)
-                    if smaller is not None:  # the record had just outgrown that place
-                        self._release(*smaller)
-                    self._places[key] = (shelf, index)
+            first, stop = shelf.indices.start, shelf.indices.stop
+            rows = bytes(self._memory[2 * _WORD * first : 2 * _WORD * stop]).rstrip(b"\0")
+            shelf.unused = first + -(-len(rows) // (2 * _WORD))
+            for index in range(first, shelf.unused):
+                key, state = self._words[2 * index], self._words[2 * index + 1]
+                if not state:
+                    shelf.free.append(index)
+                    continue
+                smaller = self._places.get(key)
+                if smaller is not None:  # the record had just outgrown that place
+                    self._release(*smaller)
+                self._places[key] = (shelf, index)
 
     def _take(self, key: int, length: int) -> tuple[_Shelf, int] | None:
         for shelf in self._shelves:
-            if length <= shelf.capacity and shelf.free:
-                index = shelf.free[-1]
+            if length <= shelf.capacity and (index := shelf.next) is not None:
                 if not self._claim(shelf, index):
                     return None
-                shelf.free.pop()
+                shelf.take()
                 self._words[2 * index] = key
                 return shelf, index
         return None

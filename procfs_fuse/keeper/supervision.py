@@ -19,7 +19,7 @@ from procfs_fuse.keeper.crew import Crew
 from procfs_fuse.keeper.holdings import Holdings
 from procfs_fuse.keeper.journal import CONNECTIONS, SLOTS, Journal
 from procfs_fuse.keeper.refusal import Refusal
-from procfs_fuse.keeper.watchdog import SAMPLES, Watchdog
+from procfs_fuse.keeper.watchdog import SAMPLES, CpuShare, Watchdog
 from procfs_fuse.transport import mounting
 from procfs_fuse.transport.kernel import Connection
 from procfs_fuse.transport.loop import Loop
@@ -60,6 +60,7 @@ class Supervision:
         self._journal = Journal(holdings.journal)
         self.crew = Crew(self._journal, loop, estate, holdings.all())
         self._watchdog = Watchdog()
+        self._cpu_share = CpuShare()
         self._poll = select.poll()
         for name in CONNECTIONS:
             self._poll.register(getattr(holdings, name), select.POLLIN)
@@ -104,7 +105,8 @@ class Supervision:
         busy = any(self._journal.under_way(one.slot, name) for name in CONNECTIONS)
         last = (one.pid, self._journal.last(one.slot))
         waiting = any(events & select.POLLIN for _, events in self._poll.poll(0))
-        if self._watchdog.look(last, has_work=busy or waiting):
+        starved = self._cpu_share.is_starved(one.pid)
+        if self._watchdog.look(last, has_work=busy or waiting, is_starved=starved):
             log.error("worker %d hangs, and is replaced", one.pid)
             self.crew.kill(one, hung=True)
 

@@ -19,6 +19,7 @@ from procfs_fuse.control_socket import Server
 from procfs_fuse.keeper.channel import Channel, Closed
 from procfs_fuse.keeper.holdings import Holdings
 from procfs_fuse.keeper.journal import CONNECTIONS, Journal, Kept
+from procfs_fuse.keeper.priority import hurry, take_turns
 from procfs_fuse.service import Link, Service
 from procfs_fuse.settings import Settings
 from procfs_fuse.transport.negotiation import Negotiated
@@ -84,6 +85,7 @@ class _Worker:
 
     def run(self) -> None:
         """Do as told until there is nothing more to serve, or to be told."""
+        hurry()
         self._channel.send({"ready": os.getpid()})
         self._service.run()
         if self._service.is_over:
@@ -127,6 +129,7 @@ class _Worker:
         self._open_control()
         self._serving = True
         self._channel.send({"serving": True})
+        take_turns()
 
     def _finish_requests(self, slot: int, spoiled: Sequence[str], fenced: Sequence[int]) -> None:
         for name, connection in self._service.connections.items():

@@ -41,6 +41,8 @@ def test_killed_workers_are_not_noticed(command: CommandLine, place: Path, kills
     told(reports, f"{kills} kills")
     assert all(set(one["files"]) > {"proc/meminfo", "proc/stat", "proc/uptime"} for one in reports)
     assert served.keeper()["restarts"] >= kills
+    usual = os.getpriority(os.PRIO_PROCESS, 0)
+    assert eventually(lambda: os.getpriority(os.PRIO_PROCESS, served.keeper()["worker_pids"][0]) == usual)
     assert command.status()[0]["errors"] == {}
 
 
