@@ -34,6 +34,9 @@ DEPLOY: Final = ROOT / "deploy"
 CONFIGURATION: Final = ("procfs-fuse.yaml", "cgroup-exporter.yaml")
 MAINTAINER_SCRIPTS: Final = ("postinst", "prerm", "postrm")
 
+# Nothing that has to be compiled here; fusepy is plain Python, and published as source only.
+_BINARIES: Final = ("--only-binary=:all:", "--no-binary=fusepy", "--use-pep517")
+
 _NO_SOURCE: Final = frozenset({".git", ".venv", "build", "dist", "docs", "tests", "__pycache__"})
 
 _LAUNCHER: Final = """\
@@ -118,7 +121,7 @@ def _environment(home: Path, source: Path) -> None:
     _run(*pip, "wheel", "--no-deps", "--wheel-dir", str(wheels), str(source))
     (wheel,) = wheels.glob("cgscope-*.whl")
     _say("fetching dependencies")
-    _run(*pip, "install", "--no-compile", "--only-binary=:all:", "--target", str(site), str(wheel))
+    _run(*pip, "install", "--no-compile", *_BINARIES, "--target", str(site), str(wheel))
     for unwanted in (site / "bin", *site.rglob("direct_url.json")):
         _remove(unwanted)
     (home / "bin").mkdir()
