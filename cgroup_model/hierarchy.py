@@ -65,6 +65,7 @@ class Tree:
         self._discovery: Discovery | None = None
         self._containers: dict[str, Cgroup] | None = None
         self._settled_at = 0.0
+        self.changes = 0  # how often containers changed, as far as was notified: whoever asks takes notifications in
 
     # ------------------------------------------------------------------------------------------ identity
 
@@ -196,6 +197,7 @@ class Tree:
             changed = self._discover().process_events()
             if changed:
                 self._containers = None
+                self.changes += 1
             return changed
 
     def fileno(self) -> int | None:

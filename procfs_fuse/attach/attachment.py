@@ -6,13 +6,13 @@ import contextlib
 import enum
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
-from procfs_fuse.attach import entering, inside, mountfd, mountinfo, nesting, sources
+from procfs_fuse.attach import entering, inside, mountfd, mountinfo, nesting
 from procfs_fuse.attach.outcome import Outcome
-from procfs_fuse.attach.sources import Clones, Places
+from procfs_fuse.attach.sources import Clones, Places, Supply
 from procfs_fuse.attach.target import Gone, Target
 from procfs_fuse.instances import Instance
 from procfs_fuse.transport import mounting
@@ -33,13 +33,18 @@ def attach(instance: Instance, pid: int, key: str, nesting_choice: Nesting = Nes
 
     Raises Failure when the instance is not mounted or does not know the key, `Refused` when the process is the host's.
     """
+    return attach_from(instance, pid, partial(Supply, instance, key), nesting_choice)
+
+
+def attach_from(
+    instance: Instance, pid: int, supply: Callable[[], Supply], nesting_choice: Nesting = Nesting.SPARE_PROC
+) -> Outcome:
+    """`attach` with mounts that ``supply`` gives: perhaps from before. They are closed afterwards."""
     if not mountfd.supported():
         return Outcome(problem=_NO_CALLS)
     try:
-        with Target(pid) as target, lock(instance):
-            places = sources.places_of(instance)
-            with sources.clones(places, sources.of_container(instance, key)) as clones:
-                return _put(target, places, clones, nesting_choice)
+        with Target(pid) as target, lock(instance), supply() as supplied:
+            return _put(target, supplied, nesting_choice)
     except Gone:
         return _gone(pid)
     except entering.Failed as failure:
@@ -69,9 +74,10 @@ def lock(instance: Instance) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _put(target: Target, places: Places, clones: Clones, nesting_choice: Nesting) -> Outcome:
+def _put(target: Target, supply: Supply, nesting_choice: Nesting) -> Outcome:
     host_peers = mountinfo.peers_of(mountinfo.of_process(os.getpid()))
-    work = partial(_mount, places, clones, host_peers, nesting_choice)
+    clones = supply.clones()
+    work = partial(_mount, supply.places, clones, host_peers, nesting_choice)
     return Outcome.from_json(entering.inside(target, work, [clone.descriptor for clone in clones]))
 
 
@@ -80,6 +86,7 @@ def _mount(places: Places, clones: Clones, host_peers: frozenset[int], choice: N
     original = nesting.pristine(lines)
     left_alone = frozenset({"proc"} if original is not None and choice is Nesting.SKIP else ())
     attacher = inside.Attacher(proc, places, host_peers, left_alone)
+    attacher.know(lines)
     try:
         attacher.put_all(clones)
     except inside.Unfinished as unfinished:

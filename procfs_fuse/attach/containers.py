@@ -25,7 +25,6 @@ class Container:
     """A container, or a process's cgroup that is none, as `attach` wants it."""
 
     path: str  # of its cgroup
-    key: str  # in the trees of an instance
     pid: int  # whose mount namespace is the container's
     identity: Identity
 
@@ -73,13 +72,13 @@ class Machine:
 
     def all(self) -> Iterator[Container]:
         """Every container that has a mount namespace of its own now."""
-        for key, cgroup in list(self.tree.containers().items()):
+        for cgroup in list(self.tree.containers().values()):
             identity = self.identify(cgroup)
             if identity.kind is not Kind.CONTAINER:
                 continue
             pid = self.main_process(cgroup.path)
             if pid is not None:
-                yield Container(cgroup.path, key, pid, identity)
+                yield Container(cgroup.path, pid, identity)
 
     def at(self, path: str) -> Container:
         """The container whose cgroup is ``path``. Raises Failure when no process there has mounts of its own."""
@@ -87,7 +86,7 @@ class Machine:
         pid = self.main_process(path)
         if pid is None:
             raise Failure(f"no process of {path} has mounts of its own", "is it a container, and does it run?")
-        return Container(path, self.key_of(cgroup), pid, self.identify(cgroup))
+        return Container(path, pid, self.identify(cgroup))
 
     def of_process(self, pid: int) -> Container | None:
         """The innermost container that a process is in; None when it is in none. Raises as `Tree.cgroup_of_pid`."""
@@ -98,12 +97,12 @@ class Machine:
         identity = self.identify(cgroup)
         if identity.kind is not Kind.CONTAINER:
             return None
-        return Container(cgroup.path, self.key_of(cgroup), pid, identity)
+        return Container(cgroup.path, pid, identity)
 
-    def key_of(self, cgroup: Cgroup) -> str:
-        """The name under which instances show a cgroup."""
+    def key_of(self, path: str) -> str:
+        """The name under which instances show the cgroup at ``path``: with many containers that takes a while."""
         keys = {one.path: key for key, one in self.tree.containers().items()}
-        return keys.get(cgroup.path) or escape_path(cgroup.path)
+        return keys.get(path) or escape_path(path)
 
     def identify(self, cgroup: Cgroup) -> Identity:
         """What people call the container of a cgroup."""
@@ -133,7 +132,7 @@ class Machine:
     def _of_pid(self, target: str) -> Container:
         path = find(target, (), self._path_of_pid, self.exists)
         cgroup = self.tree.cgroup(path)
-        return Container(path, self.key_of(cgroup), int(target.removeprefix("pid:")), self.identify(cgroup))
+        return Container(path, int(target.removeprefix("pid:")), self.identify(cgroup))
 
     def _path_of_pid(self, pid: int) -> str:
         return self.tree.cgroup_of_pid(pid).path

@@ -40,10 +40,7 @@ def inside(target: Target, work: Work, keep: Collection[int], patience_seconds: 
     proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     answers, channel = os.pipe()
     try:
-        try:
-            pid = os.fork()
-        except OSError as error:
-            raise Failed(f"no helper process can be made: {error.strerror}") from error
+        pid = _fork_into(target)
         if pid == 0:
             kept = {*keep, proc, channel, target.mount_namespace, target.root}
             _become(target, work, proc, channel, kept)
@@ -79,30 +76,41 @@ def _become(target: Target, work: Work, proc: int, channel: int, keep: Collectio
         signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         syscalls.set_parent_death_signal(signal.SIGKILL)
         syscalls.set_not_dumpable()
-        os.setpgid(0, 0)  # so that both processes can be killed
-        if target.pid_namespace is not None:
-            _fork_into(target.pid_namespace)
         close_all_but(keep)
         syscalls.setns(target.mount_namespace, syscalls.CLONE_NEWNS)
         os.fchdir(target.root)
         os.chroot(".")
         _tell(channel, {"ok": work(proc)})
     except OSError as error:
-        _tell(channel, {"problem": explain(error), "gone": error.errno in {errno.ENOMEM, errno.ESRCH}})
+        _tell(channel, {"problem": explain(error), "gone": error.errno == errno.ESRCH})
     except BaseException as error:  # noqa: BLE001 - whatever it is, this process must not return into its parent
         _tell(channel, {"problem": f"{type(error).__name__}: {error}", "gone": False})
     finally:
         os._exit(0)
 
 
-def _fork_into(pid_namespace: int) -> None:
-    """Go on as a child: only children get into the namespace. A dead namespace makes fork fail with ENOMEM."""
-    syscalls.setns(pid_namespace, syscalls.CLONE_NEWPID)
-    child = os.fork()
-    if child:
-        os.waitpid(child, 0)
-        os._exit(0)
-    syscalls.set_parent_death_signal(signal.SIGKILL)
+def _fork_into(target: Target) -> int:
+    """Fork a child that is in the target's pid namespace. Raises `Failed`, `Gone`."""
+    try:
+        return os.fork() if target.pid_namespace is None else _fork_in(target.pid_namespace)
+    except OSError as error:
+        if target.gone or (target.pid_namespace is not None and error.errno == errno.ENOMEM):  # a dead namespace
+            raise Gone(target.pid) from error
+        raise Failed(f"no helper process can be made: {error.strerror}") from error
+
+
+def _fork_in(pid_namespace: int) -> int:
+    """Fork a child in another pid namespace: who enters one stays outside, and only its children are in."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    child = None
+    try:
+        syscalls.setns(pid_namespace, syscalls.CLONE_NEWPID)
+        child = os.fork()
+        return child
+    finally:
+        if child != 0:
+            syscalls.setns(own, syscalls.CLONE_NEWPID)  # for the next one
+        os.close(own)
 
 
 def _tell(channel: int, answer: Mapping[str, Any]) -> None:
@@ -128,8 +136,7 @@ def _collect(pid: int, answers: int, patience_seconds: float) -> bytes | None:
             parts.append(part)
         return None
     finally:
-        for kill in (os.killpg, os.kill):  # it may not have made its group yet
-            with contextlib.suppress(ProcessLookupError):
-                kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)

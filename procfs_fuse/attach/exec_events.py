@@ -52,6 +52,8 @@ class ExecEvents:
             self._socket.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
             self._socket.bind((0, _CN_IDX_PROC))
             self._subscribe()
+            self._poll = select.poll()
+            self._poll.register(self._socket, select.POLLIN)
         except BaseException:
             self._socket.close()
             raise
@@ -64,21 +66,28 @@ class ExecEvents:
         """End the subscription."""
         self._socket.close()
 
-    def read(self) -> list[int]:
-        """The processes that executed something since the last call, without blocking. Raises `Lost`."""
-        pids: dict[int, None] = {}
+    def pending(self) -> bool:
+        """Whether something happened since the last `read`."""
+        return bool(self._poll.poll(0))
+
+    def read(self) -> dict[int, float]:
+        """The processes that executed something since the last call, and when (CLOCK_MONOTONIC), without blocking.
+
+        Raises `Lost`.
+        """
+        pids: dict[int, float] = {}
         while True:
             try:
                 data = self._socket.recv(_MOST_MESSAGE_BYTES)
             except BlockingIOError:
-                return list(pids)
+                return pids
             except OSError as error:
                 if error.errno == errno.ENOBUFS:
                     raise Lost from error
                 raise
-            what, pid = _parse(data)
+            what, pid, seconds = _parse(data)
             if what == _EXECUTED:
-                pids[pid] = None
+                pids[pid] = seconds
 
     def _filter(self) -> None:
         """Have the kernel drop all but what we want: a machine forks and ends more than it executes."""
@@ -105,17 +114,17 @@ class ExecEvents:
         ready, _, _ = select.select([self._socket], [], [], _ACKNOWLEDGEMENT_SECONDS)
         if not ready:
             raise OSError(errno.EPERM, "the process connector does not answer here")
-        what, problem = _parse(self._socket.recv(_MOST_MESSAGE_BYTES))
+        what, problem, _seconds = _parse(self._socket.recv(_MOST_MESSAGE_BYTES))
         if what == _ACKNOWLEDGED and problem:
             raise OSError(problem, os.strerror(problem))
 
 
-def _parse(data: bytes) -> tuple[int | None, int]:
-    """What happened, and to which process; of an acknowledgement the error number."""
+def _parse(data: bytes) -> tuple[int | None, int, float]:
+    """What happened, to which process, and when; of an acknowledgement the error number in the place of the process."""
     if len(data) < _HEADERS.size + _EVENT.size:
-        return None, 0
-    what, _cpu, _nanoseconds, first, second = _EVENT.unpack_from(data, _HEADERS.size)
-    return what, first if what == _ACKNOWLEDGED else second
+        return None, 0, 0.0
+    what, _cpu, nanoseconds, first, second = _EVENT.unpack_from(data, _HEADERS.size)
+    return what, first if what == _ACKNOWLEDGED else second, nanoseconds / 1e9
 
 
 def _network_order(number: int) -> int:

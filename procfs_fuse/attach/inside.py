@@ -40,9 +40,12 @@ class Attacher:
     notes: Notes = field(default_factory=Notes)
     _lines: dict[int, MountLine] = field(default_factory=dict)
 
+    def know(self, lines: Iterable[MountLine]) -> None:
+        """Be told the caller's mounts; others are looked for."""
+        self._lines = {line.id: line for line in lines}
+
     def put_all(self, clones: Iterable[Clone]) -> None:
         """Mount every clone that is not there already. Raises `Unfinished` after taking back what was mounted."""
-        self._look()
         for clone in clones:
             try:
                 self._put(clone)
@@ -100,7 +103,7 @@ class Attacher:
 
     def _verify(self) -> None:
         """Look whether they are there: the container may have mounted another /proc meanwhile."""
-        present = {line.mountpoint for line in mountinfo.own(self.proc) if line.is_ours}
+        present = {line.mountpoint for line in mountinfo.own_of_ours(self.proc)}
         lost = [path for path in self.notes.paths({Fate.MOUNTED, Fate.REPAIRED}) if f"{self.base}{path}" not in present]
         if lost:
             self._take_back()
@@ -109,13 +112,10 @@ class Attacher:
     def _line_of(self, place: int) -> MountLine:
         number = mountinfo.id_of(self.proc, place)
         if number not in self._lines:
-            self._look()
+            self.know(mountinfo.own(self.proc))
         if number not in self._lines:
             raise OSError(errno.ENOENT, "it is in a mount outside of the container's root")
         return self._lines[number]
-
-    def _look(self) -> None:
-        self._lines = {line.id: line for line in mountinfo.own(self.proc)}
 
 
 def restrict(path: str, flags: int) -> None:

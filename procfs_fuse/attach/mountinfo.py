@@ -11,12 +11,15 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from procfs_fuse.instances import FILE_SYSTEM
 
 _ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
 _PEERS: Final = re.compile(rb"shared:(\d+)")
+_OURS: Final = f" {FILE_SYSTEM} ".encode()
+_CHUNK_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,12 @@ def own(proc: int) -> list[MountLine]:
     return parse(_read("self/mountinfo", proc))
 
 
+def own_of_ours(proc: int) -> list[MountLine]:
+    """Those of them that are file systems of this project. Raises OSError."""
+    found = (line for line in _read("self/mountinfo", proc).splitlines() if _OURS in line)
+    return [line for line in map(_parse_line, found) if line is not None and line.is_ours]
+
+
 def of_process(pid: int, proc_root: str = "/proc") -> list[MountLine]:
     """Another process's mounts. Raises OSError, and FileNotFoundError or ProcessLookupError when it ended."""
     with open(f"{proc_root}/{pid}/mountinfo", "rb") as file:
@@ -78,8 +87,11 @@ def peers_of(lines: Iterable[MountLine]) -> frozenset[int]:
 
 
 def _read(name: str, proc: int) -> bytes:
-    with open(os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), "rb") as file:
-        return file.read()
+    descriptor = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)  # no file object: a container waits meanwhile
+    try:
+        return b"".join(iter(partial(os.read, descriptor, _CHUNK_BYTES), b""))
+    finally:
+        os.close(descriptor)
 
 
 def _parse_line(line: bytes) -> MountLine | None:
@@ -103,7 +115,9 @@ def _parse_line(line: bytes) -> MountLine | None:
 
 
 def _text(field: bytes) -> str:
-    return os.fsdecode(_ESCAPE.sub(lambda escape: bytes([int(escape[1], 8)]), field))
+    if b"\\" in field:
+        field = _ESCAPE.sub(lambda escape: bytes([int(escape[1], 8)]), field)
+    return os.fsdecode(field)
 
 
 def below(lines: Iterable[MountLine], root: str) -> list[MountLine]:

@@ -8,11 +8,14 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from cgscope.state import ATTACHED
 from procfs_fuse.attach.containers import Container
 from procfs_fuse.attach.outcome import Outcome
+
+LATE_SECONDS: Final = 0.05
+"""A container that was attached later than this after its program's start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +27,12 @@ class Entry:
     pid: int
     problem: str | None
     at: float  # seconds since the epoch
+    delay_seconds: float | None  # from the start of its program to its last file; None: nobody told of the start
 
     @classmethod
-    def of(cls, container: Container, outcome: Outcome) -> Entry:
+    def of(cls, container: Container, outcome: Outcome, delay_seconds: float | None = None) -> Entry:
         """What became of a container just now."""
-        return cls(container.path, container.title, container.pid, outcome.problem, time.time())
+        return cls(container.path, container.title, container.pid, outcome.problem, time.time(), delay_seconds)
 
 
 class Report:
@@ -38,7 +42,8 @@ class Report:
         self._path = os.path.join(directory, ATTACHED)
         self._entries: dict[str, Entry] = {}
         self._live = live
-        self._attached = self._failed = 0
+        self._attached = self._failed = self._timed = self._late = 0
+        self._delay_seconds = 0.0
         self._changed = True
         self._written_at: float | None = None
 
@@ -52,6 +57,10 @@ class Report:
         self._entries[entry.cgroup] = entry
         self._attached += entry.problem is None
         self._failed += entry.problem is not None
+        if entry.delay_seconds is not None:
+            self._timed += 1
+            self._delay_seconds += entry.delay_seconds
+            self._late += entry.delay_seconds > LATE_SECONDS
         self._changed = True
 
     def drop(self, cgroup: str) -> None:
@@ -72,6 +81,9 @@ class Report:
             "events": self._live,
             "attached_total": self._attached,
             "failed_total": self._failed,
+            "timed_total": self._timed,
+            "late_total": self._late,
+            "delay_seconds_total": self._delay_seconds,
             "containers": [asdict(entry) for entry in self._entries.values()],
         }
         with contextlib.suppress(FileNotFoundError):
@@ -84,8 +96,9 @@ class Report:
 def read(directory: str) -> Mapping[str, Any] | None:
     """What the watcher of an instance has written; None when there never was one.
 
-    ``{"watcher": pid, "events": bool, "attached_total", "failed_total", "containers": [{"cgroup", "title", "pid",
-    "problem", "at"}]}``.
+    ``{"watcher": pid, "events": bool, "attached_total", "failed_total", "timed_total": of how many the delay is known,
+    "late_total", "delay_seconds_total", "containers": [{"cgroup", "title", "pid", "problem", "at",
+    "delay_seconds"}]}``.
     """
     try:
         with open(os.path.join(directory, ATTACHED), encoding="utf-8", errors="surrogateescape") as file:

@@ -6,6 +6,8 @@ import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
+from typing import Self
 
 from cgscope.errors import Failure
 from procfs_fuse import bindings
@@ -85,6 +87,57 @@ def clones(places: Places, wanted: Iterable[Binding], *, detached: bool = True) 
         yield found
 
 
+class Supply:
+    """The mounts of one container, which may be made before it needs them; they can be put down once.
+
+    To open all files takes the server a hundred answers, to put them down takes it none. Raises Failure.
+    """
+
+    def __init__(self, instance: Instance, key: str) -> None:
+        self.places = places_of(instance)
+        self._instance = instance
+        self._key = key
+        self._wanted = of_container(instance, key)
+        self._made: dict[Binding, Clone] = {}
+        self._kept = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what was not put down."""
+        self._kept.close()
+
+    def make_one(self) -> bool:
+        """Make one more, if there is one more. Raises OSError."""
+        if not self._wanted:
+            return False
+        binding = self._wanted.pop()
+        with contextlib.suppress(FileNotFoundError):  # vanished meanwhile
+            self._made[binding] = _clone(self.places, binding, self._kept, detached=True)
+        return True
+
+    def look_again(self) -> None:
+        """See whether the container has more by now: what it is shown depends on its settings."""
+        self._wanted = [one for one in of_container(self._instance, self._key) if one not in self._made]
+
+    def clones(self) -> Clones:
+        """All of them. Raises OSError."""
+        while self.make_one():
+            pass
+        return [self._made[binding] for binding in sorted(self._made, key=attrgetter("target"))]
+
+    def is_current(self) -> bool:
+        """Whether the instance is mounted as it was."""
+        try:
+            return self.places == places_of(self._instance)
+        except Failure:
+            return False
+
+
 def of_container(instance: Instance, key: str) -> list[Binding]:
     """What is to be bound in the container that the instance knows by ``key``. Raises Failure."""
     tree = os.path.join(instance.containers, key)
@@ -96,12 +149,14 @@ def of_container(instance: Instance, key: str) -> list[Binding]:
 
 def _clone(places: Places, binding: Binding, undo: contextlib.ExitStack, *, detached: bool) -> Clone:
     # Where a link led to is written in the descriptor's name; for a clone that is only "/".
-    looked = os.open(binding.source, os.O_PATH | os.O_CLOEXEC)
-    undo.callback(os.close, looked)
-    device, root = places.within(os.readlink(f"/proc/self/fd/{looked}")) or ("", "")
-    if not detached:
-        return Clone(looked, binding.target, binding.flags, device, root, restricted=False, detached=False)
-    descriptor = mountfd.clone(looked)
-    undo.callback(os.close, descriptor)
+    with contextlib.ExitStack() as until_cloned:
+        looked = os.open(binding.source, os.O_PATH | os.O_CLOEXEC)
+        until_cloned.callback(os.close, looked)
+        device, root = places.within(os.readlink(f"/proc/self/fd/{looked}")) or ("", "")
+        if not detached:
+            undo.push(until_cloned.pop_all())
+            return Clone(looked, binding.target, binding.flags, device, root, restricted=False, detached=False)
+        descriptor = mountfd.clone(looked)
+        undo.callback(os.close, descriptor)
     restricted = mountfd.restrict(descriptor, binding.flags)
     return Clone(descriptor, binding.target, binding.flags, device, root, restricted)

@@ -1,5 +1,7 @@
 """Attaching every container by itself, as soon as its program runs.
 
+What takes long, finding and opening its files, is done when its cgroup is made, some ten milliseconds before.
+
 Three things tell of containers: the process connector (whatever executes something, at once), notifications of new
 cgroups (then the cgroup is looked at again and again for a moment, as v1 does not tell when a task joins), and, where
 neither is to be had, a look at all of them once a second. None of them is trusted: each only makes us look.
@@ -14,18 +16,23 @@ import select
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
+from cgroup_model.layout import Cgroup
 from cgroup_model.mounts import OutOfSight
 from cgroup_model.source import CgroupGone
 from cgscope.errors import Failure
 from procfs_fuse.attach import mountinfo, readiness, sources
-from procfs_fuse.attach.attachment import Nesting, attach
+from procfs_fuse.attach.attachment import Nesting, attach_from
 from procfs_fuse.attach.containers import Container, Machine
 from procfs_fuse.attach.exec_events import ExecEvents, Lost
+from procfs_fuse.attach.mountinfo import MountLine
 from procfs_fuse.attach.outcome import Outcome
+from procfs_fuse.attach.preparations import Preparations
 from procfs_fuse.attach.report import Entry, Report
 from procfs_fuse.attach.rules import Rules
+from procfs_fuse.attach.sources import Supply
 from procfs_fuse.instances import Instance
 
 _YOUNG_SECONDS: Final = 10.0  # a new cgroup is looked at so long: then its container has started, or will be noticed
@@ -66,6 +73,8 @@ class Watcher:
         self._machine = Machine()
         self._events = _subscribed()
         self._young: dict[str, Young] = {}
+        self._prepared = Preparations(instance, self._machine.tree.mounts, clock)
+        self._changes = 0
         self._namespaces: dict[str, str] = {}  # of attached containers: cgroup path -> mount namespace
         self.report = Report(instance.directory, live=self._events is not None)
 
@@ -73,6 +82,7 @@ class Watcher:
         """Let go of everything."""
         if self._events is not None:
             self._events.close()
+        self._prepared.close()
         self._machine.close()
 
     def run(self, go_on: Callable[[], bool]) -> None:
@@ -87,6 +97,7 @@ class Watcher:
             self._take_events()
             self._take_new_cgroups()
             self._look_at_young()
+            self._prepared.go_on()
             if self._clock() >= next_check:
                 if not go_on():
                     return
@@ -99,7 +110,7 @@ class Watcher:
     def look_at_all(self) -> None:
         """Look at every container of the machine."""
         for cgroup in list(self._machine.tree.containers().values()):
-            self._notice(cgroup.path, cgroup.inode)
+            self._notice(cgroup)
         self._look_at_young()
 
     # ------------------------------------------------------------------------------------------ what happened
@@ -115,22 +126,25 @@ class Watcher:
         if self._events is None:
             return
         try:
-            pids = self._events.read()
+            executed = self._events.read()
         except Lost:
             log.info("more programs were started than could be followed; looking at all containers")
             self.look_at_all()
             return
-        for pid in pids:
-            self._executed(pid)
+        for pid, seconds in executed.items():
+            self._executed(pid, seconds)
 
     def _take_new_cgroups(self) -> None:
-        if not self._machine.tree.process_events():
+        self._machine.tree.process_events()
+        changes = self._machine.tree.changes
+        if changes == self._changes:
             return
+        self._changes = changes
         for cgroup in list(self._machine.tree.containers().values()):
-            if cgroup.path not in self._namespaces:
-                self._notice(cgroup.path, cgroup.inode)
+            if cgroup.path not in self._namespaces and self._notice(cgroup):
+                self._prepare(cgroup)
 
-    def _executed(self, pid: int) -> None:
+    def _executed(self, pid: int, at_seconds: float) -> None:
         """Some process became another program: perhaps the first one of a container."""
         namespace = self._machine.proc.namespace(pid, "mnt")
         if namespace is None or namespace in self._machine.host_namespaces:
@@ -138,17 +152,25 @@ class Watcher:
         with contextlib.suppress(LookupError, OSError, CgroupGone, OutOfSight):
             container = self._machine.of_process(pid)
             if container is not None and self._is_new(container, namespace):
-                self._attempt(container)
+                self._attempt(container, at_seconds)
 
     def _is_new(self, container: Container, namespace: str) -> bool:
         """Whether a namespace is to be looked at: the first of each container, until it is attached."""
         attached = self._namespaces.get(container.path)
         return attached is None or (attached == namespace and self._machine.is_init(container.pid))
 
-    def _notice(self, path: str, inode: int) -> None:
-        known = self._young.get(path)
-        if known is None or known.inode != inode:
-            self._young[path] = self._just_noticed(inode)
+    def _notice(self, cgroup: Cgroup) -> bool:
+        """Look at a container from now on; whether it is a new one."""
+        known = self._young.get(cgroup.path)
+        if known is not None and known.inode == cgroup.inode:
+            return False
+        self._forget_young(cgroup.path)
+        self._young[cgroup.path] = self._just_noticed(cgroup.inode)
+        return True
+
+    def _prepare(self, cgroup: Cgroup) -> None:
+        if self._rules.wants(self._machine.identify(cgroup)):
+            self._prepared.begin(cgroup, self._machine.key_of(cgroup.path))
 
     def _just_noticed(self, inode: int) -> Young:
         now = self._clock()
@@ -156,10 +178,11 @@ class Watcher:
         return Young(inode, math.inf, now, pause)
 
     def _patience(self) -> float:
-        """Seconds until something is to be looked at without an event."""
-        if not self._young:
-            return _CALM_SECONDS
-        soonest = min(young.next_look for young in self._young.values())
+        """Seconds until something is to be done without an event."""
+        looks = [young.next_look for young in self._young.values()]
+        soonest = min(looks, default=math.inf)
+        if self._prepared.next_look is not None:
+            soonest = min(soonest, self._prepared.next_look)
         return min(max(soonest - self._clock(), 0), _CALM_SECONDS)
 
     # -------------------------------------------------------------------------------------------- attaching
@@ -168,7 +191,7 @@ class Watcher:
         began = now = self._clock()
         for path, young in list(self._young.items()):
             if now > young.until:
-                del self._young[path]
+                self._forget_young(path)
             elif now >= young.next_look and now - began < _ROUND_SECONDS:
                 young.until = min(young.until, now + _YOUNG_SECONDS)
                 young.next_look = now + young.pause
@@ -177,37 +200,54 @@ class Watcher:
                 with contextlib.suppress(Failure, CgroupGone, OutOfSight):
                     self._attempt(self._machine.at(path))
                 now = self._clock()
+                if self._events is not None and self._events.pending():
+                    return  # a program that runs is more urgent than one that may come
 
-    def _attempt(self, container: Container) -> None:
+    def _attempt(self, container: Container, executed_at: float | None = None) -> None:
         """Attach a container if it is wanted and ready; when it is not ready, it will be looked at again."""
         young = self._young.get(container.path)
         if not self._rules.wants(container.identity):
             if not (self._rules.need_names and container.identity.name is None):  # the name may come a moment later
-                self._young.pop(container.path, None)
+                self._forget_young(container.path)
             return
         try:
             if not self._is_ready(container):
                 return
-            outcome = attach(self._instance, container.pid, container.key, self._nesting)
+            outcome = attach_from(self._instance, container.pid, partial(self._supply, container), self._nesting)
         except Failure as failure:
             outcome = Outcome(problem=str(failure))
         except OSError:
             return  # it ended while we looked
-        self._take_note(container, outcome, young)
+        self._take_note(container, outcome, young, executed_at)
+
+    def _supply(self, container: Container) -> Supply:
+        prepared = self._prepared.take(self._machine.tree.cgroup(container.path))
+        if prepared is not None:
+            prepared.look_again()
+            return prepared
+        return Supply(self._instance, self._machine.key_of(container.path))
 
     def _is_ready(self, container: Container) -> bool:
         pid = container.pid
+        if not (readiness.has_own_root(pid) and readiness.runs_its_program(pid)):
+            return False
         lines = mountinfo.of_process(pid)
-        places = sources.places_of(self._instance)
-        if container.path in self._namespaces and readiness.is_attached(lines, places.source, places.devices):
+        if container.path in self._namespaces and self._is_attached(lines):
             self._settle(container)  # by us; what a hook or -v put there may be a part of it, and is kept
             return False
-        return readiness.has_own_root(pid) and readiness.runs_its_program(pid) and readiness.has_proc(lines)
+        return readiness.has_proc(lines)
 
-    def _take_note(self, container: Container, outcome: Outcome, young: Young | None) -> None:
+    def _is_attached(self, lines: list[MountLine]) -> bool:
+        places = sources.places_of(self._instance)
+        return readiness.is_attached(lines, places.source, places.devices)
+
+    def _take_note(
+        self, container: Container, outcome: Outcome, young: Young | None, executed_at: float | None
+    ) -> None:
         if outcome.ok:
+            delay = self._clock() - executed_at if executed_at is not None else None
             self._settle(container)
-            self.report.put(Entry.of(container, outcome))
+            self.report.put(Entry.of(container, outcome, delay))
             log.info("attached %s: %s", container.title, outcome.sentence())
         elif not outcome.gone:
             young = young or self._young.setdefault(container.path, self._just_noticed(0))
@@ -220,10 +260,14 @@ class Watcher:
             log.warning("cannot attach %s: %s", container.title, outcome.sentence())
 
     def _settle(self, container: Container) -> None:
-        self._young.pop(container.path, None)
+        self._forget_young(container.path)
         namespace = self._machine.proc.namespace(container.pid, "mnt")
         if namespace is not None:
             self._namespaces[container.path] = namespace
+
+    def _forget_young(self, path: str) -> None:
+        self._young.pop(path, None)
+        self._prepared.drop(path)
 
     def _forget_gone(self) -> None:
         alive = {cgroup.path for cgroup in self._machine.tree.containers().values()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -19,6 +21,8 @@ from procfs_fuse.instances import Instance, Registry
 if TYPE_CHECKING:
     from procfs_fuse.attach import Outcome
     from procfs_fuse.attach.containers import Container, Machine
+
+_URGENT: Final = -10  # it has work for milliseconds, when everybody else begins something; containers wait for nothing
 
 EXAMPLES: Final = """\
 examples:
@@ -82,9 +86,10 @@ def run(arguments: argparse.Namespace) -> int:
     instance = Registry(arguments.state_dir).select(arguments.mount)
     if arguments.watch:
         return _watch(arguments, instance)
+    nesting = Nesting(arguments.nesting)
     with Machine() as machine:
         outcomes = [
-            (container, attach.attach(instance, container.pid, container.key, Nesting(arguments.nesting)))
+            (container, attach.attach(instance, container.pid, machine.key_of(container.path), nesting))
             for container in chosen(arguments, machine)
         ]
     report(outcomes, as_json=arguments.json)
@@ -101,6 +106,8 @@ def _watch(arguments: argparse.Namespace, instance: Instance) -> int:
         raise UsageError("--watch needs --all", "name no containers: say which with --include and --exclude")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     syscalls.set_process_name("procfs-attach")
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, _URGENT)
     rules = Rules(arguments.engines, tuple(arguments.include), tuple(arguments.exclude))
 
     def watch() -> int:
