@@ -24,7 +24,7 @@ from exporters.alerts.promql import parse
 from exporters.alerts.samples import Sampler, families_of
 from exporters.alerts.state import Alert, Outcome
 from exporters.collector import Scraper
-from exporters.pages import no_collection
+from exporters.garbage import Garbage
 from exporters.readers.container_logs import ContainerLogReader
 from exporters.readers.kernel_log import KernelLogReader
 from exporters.web.looks import Runner
@@ -56,6 +56,7 @@ class Alerts:
         self._config = AlertConfig()
         self._engine: Engine | None = None
         self._sampler = Sampler()
+        self._garbage = Garbage()
         self._journal = Journal()
         self._senders: dict[Receiver, Sender] = {}
         self._evaluating = asyncio.Lock()
@@ -119,7 +120,7 @@ class Alerts:
         """Read once what all rules need, and evaluate them; in the thread that reads."""
         began = time.perf_counter()
         scraper = self._scraper()
-        with no_collection():
+        with self._garbage.put_off():
             sheet = scraper.scrape(families_of(engine.metrics) & scraper.families.keys())
             outcome = engine.evaluate(self._clock(), self._sampler.samples(sheet, engine.metrics))
         self._remember(engine, outcome)
