@@ -41,6 +41,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "numactl": "numactl",
     "ss": "iproute2",
     "strace": "strace",
+    "tmux": "tmux",
     "htop": "htop",
     "iostat": "sysstat",
     "mpstat": "sysstat",
