@@ -19,8 +19,9 @@ Everything is in microseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Cpu, CpuTime, CpuTimes, ShownCpus
 
 

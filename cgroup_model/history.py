@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from cgroup_model.cputime import CpuClock
 from cgroup_model.dialects import dialect_for
@@ -18,6 +18,7 @@ from cgroup_model.discovery import walk_directories
 from cgroup_model.hierarchy import Cgroup, Tree
 from cgroup_model.loadavg import PERIOD_SECONDS, LoadAverage
 from cgroup_model.procfs import NoSuchTask, Proc
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Cpu, CpuTimes, Load, ShownCpus, Tasks
 from cgroup_model.source import CgroupGone, Missing, Source
 from cgroup_model.tasks import Membership, count_tasks

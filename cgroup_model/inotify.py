@@ -10,10 +10,10 @@ import ctypes
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from cgroup_model.descriptor import Descriptor
+from cgroup_model.record import dataclass
 
 # include/uapi/linux/inotify.h
 _IN_MODIFY: Final = 0x00000002

@@ -7,8 +7,7 @@ machine; here they are those of a container.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Load
 
 PERIOD_SECONDS = 5.0

@@ -6,11 +6,12 @@ Sources: ``/proc/stat`` (``cpu  user nice system idle iowait irq softirq steal g
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from cgroup_model.host import HostFiles
 from cgroup_model.parse import ParseError, integer, pressure
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Load, Need, Pressure, PressureResource
 
 _IDLE_FIELDS: Final = (3, 4)  # idle, iowait

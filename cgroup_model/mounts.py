@@ -14,12 +14,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from cgroup_model.dialects import dialect_for
 from cgroup_model.parse import CgroupLine, ParseError, proc_cgroup
+from cgroup_model.record import dataclass
 from cgroup_model.source import CgroupGone, Missing, Source
 
 CANONICAL_NAMES = {"blkio": "io"}

@@ -12,8 +12,9 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from dataclasses import dataclass
 from typing import Self
+
+from cgroup_model.record import dataclass
 
 # include/uapi/linux/nsfs.h: _IOR(0xb7, nr, int); since Linux 6.11 ("nsfs: add pid translation ioctls").
 _NS_GET_TGID_FROM_PIDNS = 0x8004B707

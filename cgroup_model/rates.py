@@ -7,9 +7,9 @@ that fell, gives None: neither zero nor a guess. CPU time comes out as cores (1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Cpu, IoDevice, Snapshot, Throttling
 
 _USEC: Final = 1e6

@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final, Literal, Self
+
+from cgroup_model.record import dataclass
 
 
 class _Unlimited(enum.Enum):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from cgroup_model.dialects import Dirs, dialect_for
 from cgroup_model.hierarchy import Tree
 from cgroup_model.mounts import Hierarchy, OutOfSight
 from cgroup_model.parse import ParseError
+from cgroup_model.record import dataclass
 from cgroup_model.source import CgroupGone, Missing, Source
 
 Reader = Callable[[Source, Dirs], int]

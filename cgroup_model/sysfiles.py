@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import SysFiles
 
 _MOST_BYTES: Final = 1 << 16

@@ -12,13 +12,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from cgroup_model import control
 from cgroup_model.control.limits import LEAST_CPUS, MOST_CPUS
 from cgroup_model.hierarchy import Tree
 from cgroup_model.mounts import Mounts, OutOfSight
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import UNLIMITED, UnlimitedType
 from cgroup_model.source import CgroupGone
 from cgscope.errors import Failure, printable

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import attrgetter
 from typing import Any, Final, Literal, NamedTuple
 
 from cgroup_model.engines import Kind
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import UNLIMITED
 from ctop.columns import COLUMNS
 from ctop.filters import Filter

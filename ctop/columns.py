@@ -7,9 +7,9 @@ first shows ``-``. Definitions are in ``about`` and printed by ``ctop --list-col
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Need
 from cgscope.errors import UsageError
 from cgscope.suggest import did_you_mean

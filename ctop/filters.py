@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from cgroup_model.record import dataclass
 from ctop.scene import Entry
 
 Test = Callable[[str], bool]

@@ -5,8 +5,9 @@ Nothing here changes a container: what does is in a menu that asks before it act
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from cgroup_model.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

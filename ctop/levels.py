@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal
 
+from cgroup_model.record import dataclass
 from ctop import values
 from ctop.format import Value, clean, percent
 from ctop.scene import Entry, Scene

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from cgroup_model.collect import Collector, boot_seconds
@@ -22,6 +22,7 @@ from cgroup_model.mounts import OutOfSight, discover_mounts
 from cgroup_model.network import Network
 from cgroup_model.procfs import Proc
 from cgroup_model.rates import Moment, Rates, per_second, rates
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Need, Snapshot
 from cgroup_model.source import CgroupGone, Source
 from cgroup_model.survey import Survey

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from cgroup_model.engines import Identity, Kind
 from cgroup_model.machine import Machine
 from cgroup_model.rates import Moment, Rates
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Need, Snapshot
 
 

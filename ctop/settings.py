@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
+from cgroup_model.record import dataclass
 from ctop.arrange import GROUPINGS
 from ctop.columns import COLUMNS, DEFAULT
 from ctop.themes import THEMES

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Self
 
 from cgroup_model.collect.problems import Problems
 from cgroup_model.dialects import Dialect, Dirs, dialect_for
 from cgroup_model.mounts import Hierarchy, Mounts
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Cpuset, Policy
 from cgroup_model.source import Source
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import UNLIMITED, Limit
 
 Dirs = Mapping[str, str]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
+
+from cgroup_model.record import dataclass
 
 MOST_TEXT: Final = 512  # characters of a value
 MOST_KEY: Final = 256  # characters of a label's name

@@ -14,9 +14,10 @@ import stat
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, TypeVar
+
+from cgroup_model.record import dataclass
 
 MOST_BYTES: Final = 8 << 20  # containers.json has about 1 KiB per container
 MOST_NAMES: Final = 20_000  # of one directory

@@ -12,8 +12,9 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
+
+from cgroup_model.record import dataclass
 
 HEX_ID: Final = r"(?P<id>[0-9a-f]{64})"
 """What Docker, Podman, CRI-O and containerd's CRI call a container: 256 random bits."""

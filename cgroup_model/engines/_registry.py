@@ -6,7 +6,6 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from types import ModuleType
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 from cgroup_model.engines._details import Details
 from cgroup_model.engines._files import Files, User
 from cgroup_model.engines._patterns import Match, Pattern, PatternTable
+from cgroup_model.record import dataclass
 
 LookUp = Callable[[Files, Match, User | None], Details | None]
 Claim = Callable[[Files, str], Match | None]

@@ -12,13 +12,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Final
 
 from cgroup_model.engines._details import SANDBOX, Details, no_labels, text
 from cgroup_model.engines._files import Files, Unreadable, User, login
 from cgroup_model.engines._patterns import Kind, Match, is_machine_made, short_id
 from cgroup_model.engines._registry import ENGINES, Engine, container_path, match
+from cgroup_model.record import dataclass
 
 MOST_IDENTITIES: Final = 16_384
 FIRST_RETRY_SECONDS: Final = 2.0

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
+from cgroup_model.record import dataclass
 from ctop.format import clean, trim
 from ctop.renderables.lines import Line, Style
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from cgroup_model.record import dataclass
 from ctop.arrange import Row
 from ctop.columns import Column
 from ctop.format import fit, number, right
