@@ -28,10 +28,15 @@ _SECONDS: Final = 30
 
 
 def edits(installation: Installation) -> list[Edit]:
-    """The specification, and the handler in the configuration. Raises Failure."""
-    text = json.dumps(_specification(installation), indent=2) + "\n"
-    handlers = _handlers(_configuration(f"{installation.root}{CONFIG}"))
-    return [whole_file(SPECIFICATION, text), block(CONFIG, handlers, begin="version = 2\n", check=_check)]
+    """The specification, and the handler in the configuration. To take them back asks neither file nor containerd."""
+
+    def specification() -> str:
+        return json.dumps(_specification(installation), indent=2) + "\n"
+
+    def handlers() -> str:
+        return _handlers(_configuration(f"{installation.root}{CONFIG}"))
+
+    return [whole_file(SPECIFICATION, specification), block(CONFIG, handlers, begin="version = 2\n", check=_check)]
 
 
 def _configuration(path: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from cgscope.errors import Failure
+
 _NEW_FILE_MODE: Final = 0o644
 
 
@@ -62,7 +64,7 @@ class Change:
         os.makedirs(folder, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{os.path.basename(self.path)}.")
         try:
-            with open(descriptor, "w", encoding="utf-8") as file:
+            with open(descriptor, "w", encoding="utf-8", newline="") as file:
                 file.write(self.after)
                 os.fchmod(descriptor, _NEW_FILE_MODE)
                 if self.before is not None:
@@ -78,28 +80,40 @@ class Change:
 
 def change(edit: Edit, root: str, *, uninstall: bool) -> Change:
     """What an edit does to the file as it is now. Raises OSError, and Failure for a file that is not understood."""
-    path = f"{root}{edit.path}"
+    path = _behind_links(f"{root}{edit.path}", root)
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8", newline="") as file:
             before = file.read()
     except FileNotFoundError:
         before = None
+    except UnicodeDecodeError as error:
+        raise Failure(f"{path} is no UTF-8: {error.reason}", "mend it first; nothing was changed") from error
     return Change(path, before, (edit.remove if uninstall else edit.add)(before))
 
 
-def whole_file(path: str, text: str) -> Edit:
-    """A file that is ours alone."""
-    return Edit(path, lambda _: text, lambda _: None)
+def _behind_links(path: str, root: str) -> str:
+    """The file itself: a link to it is somebody's choice, and stays."""
+    real = os.path.realpath(path)
+    if root and not real.startswith(f"{os.path.realpath(root)}/"):
+        raise Failure(f"{path} leads out of {root}, to {real}", "nothing was changed")
+    return real if os.path.islink(path) else path
 
 
-def block(path: str, text: str, *, begin: str = "", check: Callable[[str], None] = lambda _: None) -> Edit:
+def whole_file(path: str, text: Callable[[], str]) -> Edit:
+    """A file that is ours alone; ``text`` is asked for only when it is to be written."""
+    return Edit(path, lambda _: text(), lambda _: None)
+
+
+def block(
+    path: str, text: Callable[[], str], *, begin: str = "", check: Callable[[str], None] = lambda _: None
+) -> Edit:
     """Lines at the end of somebody's file, between two comments; ``begin`` is for a file that is not there yet.
 
     ``check`` raises Failure when what comes out is not what the engine takes.
     """
-    marked = f"{_BEGIN}\n{text.rstrip()}\n{_END}\n"
 
     def add(before: str | None) -> str:
+        marked = f"{_BEGIN}\n{text().rstrip()}\n{_END}\n"
         rest = without_block(before if before is not None else begin)
         after = f"{rest}{'' if not rest or rest.endswith(chr(10)) else chr(10)}{marked}"
         check(after)

@@ -16,4 +16,4 @@ AFTERWARDS: Final = (
 def edits(installation: Installation) -> list[Edit]:
     """The hook."""
     command = shlex.join([*installation.words, "lxc-hook", *installation.options])
-    return [whole_file(PATH, f"lxc.hook.mount = {command}\n")]
+    return [whole_file(PATH, lambda: f"lxc.hook.mount = {command}\n")]

@@ -14,7 +14,7 @@ AFTERWARDS: Final = "nothing: every new container has the files, unless it has t
 
 def edits(installation: Installation) -> list[Edit]:
     """The hook."""
-    return [whole_file(PATH, json.dumps(document(installation), indent=2) + "\n")]
+    return [whole_file(PATH, lambda: json.dumps(document(installation), indent=2) + "\n")]
 
 
 def document(installation: Installation) -> dict[str, Any]:

@@ -52,4 +52,4 @@ def edits(installation: Installation) -> list[Edit]:
     place = "".join(f" {shlex.quote(path)}" for path in chosen)
     there = shlex.quote(chosen[0] if chosen else DEFAULT_MOUNTPOINT)
     program = shlex.join(installation.words)
-    return [whole_file(PATH, _UNIT.format(program=program, place=place, there=there))]
+    return [whole_file(PATH, lambda: _UNIT.format(program=program, place=place, there=there))]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ def test_install_is_idempotent_and_reversible(engine: str, tmp_path: Path, capsy
             '{\n  "data-root": "/srv",\n  "runtimes": {\n    "x": {\n      "path": "/x"\n    }\n  }\n}\n',
         ),
         ("docker", "etc/docker/daemon.json", '{\n\t"log-driver": "journald"\n}'),
+        ("docker", "etc/docker/daemon.json", '{"debug": true}\n'),
         (
             "containerd",
             "etc/containerd/config.toml",
@@ -91,14 +93,78 @@ def test_files_of_others_are_merged_and_given_back(engine: str, path: str, text:
     assert file.read_text() == text
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"runtimes": []}'])
-def test_a_file_that_is_not_understood_is_left_alone(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", [b"{", b"[]", b'{"runtimes": []}', b'{"runtimes": {"x": 1}}', b"// mine\n{}", b'"\xff"']
+)
+def test_a_file_that_is_not_understood_is_left_alone(
+    text: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """A broken daemon.json is told and not touched."""
     file = tmp_path / "etc/docker/daemon.json"
     file.parent.mkdir(parents=True)
-    file.write_text(text)
+    file.write_bytes(text)
     assert install("docker", tmp_path) == 1
-    assert file.read_text() == text
+    assert file.read_bytes() == text
+    assert "daemon.json" in capfd.readouterr().err
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    """What a link leads to is changed; a link out of the tree is not followed."""
+    file, target = tmp_path / "etc/docker/daemon.json", tmp_path / "srv/docker.json"
+    for one in (file, target):
+        one.parent.mkdir(parents=True)
+    target.write_text('{"debug": true}\n')
+    file.symlink_to("../../srv/docker.json")
+    assert install("docker", tmp_path) == 0
+    assert file.is_symlink()
+    assert "procfs-fuse" in target.read_text()
+    assert install("docker", tmp_path, "--uninstall") == 0
+    assert target.read_text() == '{"debug": true}\n'
+    outside = tmp_path.with_name(f"{tmp_path.name}-outside")
+    outside.write_text("{}")
+    file.unlink()
+    file.symlink_to(outside)
+    assert install("docker", tmp_path) == 1
+    assert outside.read_text() == "{}"
+
+
+@pytest.mark.parametrize("default", ["crun", "runc"])
+def test_the_default_runtime_is_used_and_given_back(default: str, tmp_path: Path) -> None:
+    """With --default ours is in front of what was the default, arguments included; uninstall makes that it again."""
+    file = tmp_path / "etc/docker/daemon.json"
+    file.parent.mkdir(parents=True)
+    settings = {"default-runtime": default, "runtimes": {"crun": {"path": "/opt/crun", "runtimeArgs": ["--debug"]}}}
+    file.write_text(json.dumps(settings, indent=2))
+    before = file.read_text()
+    for _ in range(2):
+        assert install("docker", tmp_path, "--default") == 0
+        document = json.loads(file.read_text())
+        words = document["runtimes"]["procfs-fuse"]["runtimeArgs"]
+        real = ["--runtime", "/opt/crun", "--", "--debug"] if default == "crun" else ["--runtime", "runc", "--"]
+        assert words[words.index("--runtime") :] == real
+        assert document["default-runtime"] == "procfs-fuse"
+    assert install("docker", tmp_path, "--uninstall") == 0
+    assert file.read_text() == before
+
+
+def test_a_default_runtime_without_a_program_is_not_replaced(tmp_path: Path) -> None:
+    """A shim of containerd's can be no runtime behind ours."""
+    file = tmp_path / "etc/docker/daemon.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"default-runtime": "io.containerd.kata.v2"}')
+    assert install("docker", tmp_path, "--default") == 1
+    assert install("docker", tmp_path) == 0
+    assert json.loads(file.read_text())["default-runtime"] == "io.containerd.kata.v2"
+
+
+def test_taking_back_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where containerd is gone, or its configuration broken since, our files and lines can be removed all the same."""
+    assert install("containerd", tmp_path) == 0
+    file = tmp_path / "etc/containerd/config.toml"
+    file.write_text("[[" + file.read_text())
+    monkeypatch.setenv("PATH", "")
+    assert install("containerd", tmp_path, "--uninstall") == 0
+    assert tree(tmp_path) == {"etc/containerd/config.toml": "[[version = 2\n"}
 
 
 @pytest.mark.parametrize(
@@ -161,7 +227,7 @@ def test_any_daemon_json_keeps_its_settings(settings: dict[str, object]) -> None
 def test_a_block_is_replaced_where_it_is(tmp_path: Path) -> None:
     """A newer version's text takes the place of the older one's; lines of others around it stay."""
     path = tmp_path / "file"
-    first, second = (edits.block(str(path), text) for text in ("old", "new"))
+    first, second = (edits.block(str(path), partial(str, text)) for text in ("old", "new"))
     path.write_text("a\n")
     change(first, "", uninstall=False).make()
     path.write_text(path.read_text() + "b\n")
@@ -178,5 +244,5 @@ def test_failure_of_the_check_keeps_the_file(tmp_path: Path) -> None:
         raise Failure("no")
 
     with pytest.raises(Failure):
-        change(edits.block(str(tmp_path / "file"), "x", check=refuse), "", uninstall=False)
+        change(edits.block(str(tmp_path / "file"), lambda: "x", check=refuse), "", uninstall=False)
     assert not (tmp_path / "file").exists()
