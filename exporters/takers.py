@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Final
@@ -32,8 +32,8 @@ class Taken:
     """What was taken of a container, and of which parts of its snapshot; ``numbers`` tell the parts of the rows."""
 
     said: tuple[Any, ...]
-    numbers: tuple[int, ...]
-    rows: tuple[Row, ...]
+    numbers: Sequence[int]
+    rows: Sequence[Row]
     size: int  # values
 
 
@@ -61,16 +61,18 @@ class Taker:
         places = tuple(part.rows for part in parts)
         return cls(family.name, family.departed, outcome, places, plain, labelled, family.parts)
 
-    def rows(self, subject: Subject) -> Iterator[tuple[int, Row]]:
-        """Take all values of a container; each row with the number of its part."""
+    def take(self, subject: Subject, first: int, numbers: list[int], rows: list[Row]) -> None:
+        """Take all values of a container: append its rows, and the numbers of their parts, which begin at ``first``."""
         names = subject.names
         for number, select, values in self.plain:
             record = select(subject)
             if record is not None:
-                yield number, (names, (), values(record))
+                numbers.append(first + number)
+                rows.append((names, (), values(record)))
         for number, select, values in self.labelled:
             for labels, record in select(subject):
-                yield number, (names, labels, values(record))
+                numbers.append(first + number)
+                rows.append((names, labels, values(record)))
 
 
 class Crew:
@@ -124,13 +126,14 @@ class Takers:
             takers = crew.others
             steady = self._steady(crew, subject)
             numbers, rows, size = list(steady.numbers), list(steady.rows), steady.size
+        known = len(rows)
+        then = time.perf_counter()
         for first, taker in takers:
-            taken = self._taken(taker, (), subject)
-            if taken.rows:
-                numbers += [first + number for number in taken.numbers]
-                rows += taken.rows
-                size += taken.size
-        return Taken((), tuple(numbers), tuple(rows), size)
+            self._take(taker, subject, first, numbers, rows)
+            now = time.perf_counter()
+            taker.outcome.duration_seconds += now - then
+            then = now
+        return Taken((), numbers, rows, size + _size(rows[known:]))
 
     def failed(self, name: str, outcome: Outcome, error: Exception) -> None:
         """Count a failure of a family, and log it once."""
@@ -177,18 +180,20 @@ class Takers:
         return together
 
     def _taken(self, taker: Taker, said: tuple[Any, ...], subject: Subject) -> Taken:
-        """Let one family take its values; what it had before it failed is good."""
+        """Let one family take its values, to be remembered."""
         numbers: list[int] = []
         rows: list[Row] = []
         began = time.perf_counter()
-        try:
-            for number, row in taker.rows(subject):
-                numbers.append(number)
-                rows.append(row)
-        except Exception as error:  # noqa: BLE001 - one family's fault must not cost the page
-            self.failed(taker.name, taker.outcome, error)
+        self._take(taker, subject, 0, numbers, rows)
         taker.outcome.duration_seconds += time.perf_counter() - began
         return Taken(said, self._shared(numbers), tuple(rows), _size(rows))
+
+    def _take(self, taker: Taker, subject: Subject, first: int, numbers: list[int], rows: list[Row]) -> None:
+        """Let one family take its values; what it had before it failed is good."""
+        try:
+            taker.take(subject, first, numbers, rows)
+        except Exception as error:  # noqa: BLE001 - one family's fault must not cost the page
+            self.failed(taker.name, taker.outcome, error)
 
     def _shared(self, numbers: list[int]) -> tuple[int, ...]:
         if len(self._numbers) > _MOST_SHARED:
