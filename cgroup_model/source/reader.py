@@ -104,12 +104,16 @@ class Source:
         with self._lock:
             known = self._records[directory].get(parse) if directory in self._records else None
             raw = self._read_again(directory, known) if known is not None and known.names == names else None
+        in_one_go = raw is not None
         if raw is None:
             raw = list(self.read_all(directory, names))
+        value: Value
         if known is not None and known.raw == raw and known.more == more:
-            value: Value = known.value
-            return value
-        value = parse(*raw, *more)
+            value = known.value
+            if in_one_go:
+                return value
+        else:
+            value = parse(*raw, *more)
         with self._lock:
             self._records.setdefault(directory, {})[parse] = self._recorded(directory, names, raw, more, value)
         return value

@@ -114,6 +114,30 @@ def test_missing_file_is_looked_for_again_after_a_while(tmp_path: Path) -> None:
         assert source.read(str(tmp_path), "late") == b"1"
 
 
+def test_files_are_read_in_one_go_again_after_a_missing_one_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record with an optional file that is not there does not stay slow once that had to be looked for again."""
+    now = [0.0]
+    one_by_one: list[tuple[str, ...]] = []
+    read_all = Source.read_all
+
+    def counted(source: Source, directory: str, names: tuple[str, ...]) -> tuple[bytes | None, ...]:
+        one_by_one.append(names)
+        return read_all(source, directory, names)
+
+    def both(*contents: bytes | None) -> tuple[bytes | None, ...]:
+        return contents
+
+    monkeypatch.setattr(Source, "read_all", counted)
+    (tmp_path / "a").write_bytes(b"1")
+    with Source(absent_seconds=1.0, clock=lambda: now[0], remember=True) as source:
+        for moment in (0.0, 0.5, 1.0, 1.5, 1.9):
+            now[0] = moment
+            assert source.record(str(tmp_path), ("a", "late"), both) == (b"1", None)
+        assert one_by_one == [("a", "late")] * 2  # at 0.0 and 1.0
+
+
 def test_forget_also_forgets_what_was_missing(tmp_path: Path) -> None:
     """After `forget` a directory is looked at anew."""
     with Source(clock=lambda: 0.0) as source:
