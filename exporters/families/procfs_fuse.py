@@ -261,6 +261,24 @@ FAMILIES = (
                     counter(
                         "procfs_fuse_attach_failures_total", "Attempts that failed.", "failed_total", labels=_MOUNT
                     ),
+                    counter(
+                        "procfs_fuse_attach_delay_seconds_total",
+                        "Time from the start of a container's program to its last file, of timed attaches together.",
+                        "delay_seconds_total",
+                        labels=_MOUNT,
+                    ),
+                    counter(
+                        "procfs_fuse_timed_attaches_total",
+                        "Containers attached of which the kernel told when their program started.",
+                        "timed_total",
+                        labels=_MOUNT,
+                    ),
+                    counter(
+                        "procfs_fuse_late_attaches_total",
+                        "Of these, those that took longer than 50 ms.",
+                        "late_total",
+                        labels=_MOUNT,
+                    ),
                 ),
                 labels=_MOUNT,
                 origin="attached.json of its state directory",

@@ -21,6 +21,7 @@ from cgscope.sockets import ask
 
 _PATIENCE_SECONDS: Final = 2.0  # for all questions of one scrape together: one that hangs must not hold up the page
 _OURS: Final = b"procfs-"  # what its processes call themselves
+_TIMES: Final = ("timed_total", "late_total", "delay_seconds_total")
 _UTIME, _STIME, _RSS_PAGES = 11, 12, 21  # behind the name in /proc/PID/stat: three less than in proc(5)
 
 
@@ -34,21 +35,29 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """What ``mount --attach`` did; ``lacking`` are containers that should have virtual files and have none now."""
+    """What ``mount --attach`` did; ``lacking`` are containers that should have virtual files and have none now.
+
+    Of ``timed_total`` it is known when their program started, which was ``delay_seconds_total`` before they had all
+    files; ``late_total`` waited for more than 50 ms. None: a watcher of an older version does not say.
+    """
 
     attached: int
     lacking: int
     attached_total: int
     failed_total: int
+    timed_total: int | None = None
+    late_total: int | None = None
+    delay_seconds_total: float | None = None
 
     @classmethod
     def of(cls, document: Mapping[str, Any] | None) -> Attached | None:
         """Count what its report lists; None without one."""
+        told = document or {}
         try:
-            rows = (document or {})["containers"]
+            rows = told["containers"]
             lacking = sum(row["problem"] is not None for row in rows)
-            totals = (document or {})["attached_total"], (document or {})["failed_total"]
-            return cls(len(rows) - lacking, lacking, int(totals[0]), int(totals[1]))
+            totals = int(told["attached_total"]), int(told["failed_total"])
+            return cls(len(rows) - lacking, lacking, *totals, **{name: told[name] for name in _TIMES if name in told})
         except (KeyError, TypeError, ValueError):
             return None
 

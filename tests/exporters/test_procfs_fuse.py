@@ -40,6 +40,9 @@ WORKER = {
 ATTACHED = {
     "attached_total": 9,
     "failed_total": 4,
+    "timed_total": 8,
+    "late_total": 2,
+    "delay_seconds_total": 0.5,
     "containers": [{"problem": None}, {"problem": "no /proc"}, {"problem": None}],
 }
 
@@ -137,6 +140,9 @@ def test_everything_that_is_told_is_a_metric(base: Path, proc: Proc) -> None:
         f"procfs_fuse_unattached_containers{{{on}}} 1",
         f"procfs_fuse_attaches_total{{{on}}} 9",
         f"procfs_fuse_attach_failures_total{{{on}}} 4",
+        f"procfs_fuse_attach_delay_seconds_total{{{on}}} 0.5",
+        f"procfs_fuse_timed_attaches_total{{{on}}} 8",
+        f"procfs_fuse_late_attaches_total{{{on}}} 2",
         f'procfs_fuse_process_cpu_seconds_total{{{on},process="worker"}} {250 / ticks:g}',
         f'procfs_fuse_process_resident_memory_bytes{{{on},process="worker"}} {25 * page}',
         'procfs_fuse_agent_calls_total{outcome="answered"} 5',
