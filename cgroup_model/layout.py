@@ -46,9 +46,12 @@ class Level:
     key: tuple[str, str]  # the controller and its directory, again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Where a cgroup's files are; worked out once per cgroup, so that a hot snapshot does no path work."""
+    """Where a cgroup's files are; worked out once per cgroup, so that a hot snapshot does no path work.
+
+    Equal to itself only, and cheap to look something up by.
+    """
 
     home: str  # directory in the primary hierarchy, whose inode is the cgroup's identity
     directories: Mapping[str, str]  # controller -> directory, of controllers that count this cgroup by itself

@@ -17,6 +17,8 @@ from cgroup_model.inotify import Inotify
 UNKNOWN: Final = object()
 """Nothing is remembered."""
 
+_MOST_DERIVED: Final = 16384
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,7 @@ class Remembered:
         self._inotify = _open_inotify()
         self._settings: dict[str, dict[Hashable, Any]] = {}
         self._inherited: dict[str, dict[Hashable, Any]] = {}
+        self._derived: dict[Hashable, Any] = {}
         self._directories: dict[int, str] = {}  # inotify's number -> directory
         self._numbers: dict[str, int] = {}
 
@@ -60,6 +63,16 @@ class Remembered:
         else:
             self._settings[directory][key] = value
 
+    def derived(self, key: Hashable) -> Any:  # noqa: ANN401 - as above
+        """Give what was worked out of settings, while all of them are what they were, else `UNKNOWN`."""
+        return self._derived.get(key, UNKNOWN)
+
+    def put_derived(self, key: Hashable, value: object) -> None:
+        """Remember what was worked out of nothing but settings that are remembered."""
+        if len(self._derived) >= _MOST_DERIVED:
+            self._derived.clear()
+        self._derived[key] = value
+
     def refresh(self) -> None:
         """Forget the settings of directories in which somebody wrote, and what is inherited from these below."""
         if self._inotify is None:
@@ -75,18 +88,21 @@ class Remembered:
         for directory in written:
             self._settings[directory].clear()
         if written:
+            self._derived.clear()
             for directory in [one for one in self._inherited if _is_at_or_below(one, written)]:
                 del self._inherited[directory]
 
     def clear_settings(self) -> None:
         """Forget all settings: something happened that changes them without a write."""
         self._inherited.clear()
+        self._derived.clear()
         for settings in self._settings.values():
             settings.clear()
 
     def forget(self, directory: str) -> None:
         """Forget a directory and its watch: it is gone, or somebody else's now."""
-        self._settings.pop(directory, None)
+        if self._settings.pop(directory, None) is not None:
+            self._derived.clear()  # something of it may be of this directory
         self._inherited.pop(directory, None)
         number = self._numbers.pop(directory, None)
         if number is not None and self._inotify is not None:
@@ -97,6 +113,7 @@ class Remembered:
         """Forget everything and stop watching."""
         self._settings.clear()
         self._inherited.clear()
+        self._derived.clear()
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None

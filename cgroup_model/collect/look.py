@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Concatenate, Final, ParamSpec, TypeVar, cast
@@ -47,8 +47,8 @@ _IO_SOURCES: Final = ("io", "")  # where a level cache has them
 Part = TypeVar("Part")
 Given = ParamSpec("Given")
 
-LevelCache = dict[tuple[str, str], object]
-"""(part, directory) -> what was read there, None when it could not be."""
+LevelCache = dict[Hashable, object]
+"""(part, directory) -> what was read there, None when it could not be; or what was worked out of it."""
 
 
 @dataclass(slots=True)
@@ -101,7 +101,7 @@ class Look:
         """Tell whether an ancestor has a quota of CPU time, or may have one out of sight."""
         if "cpu" not in self.layout.directories or "cpu" not in self.layout.whole:
             return True
-        return self._above("bound", self._has_quota_above, controller="cpu")
+        return self._above("cpu", Look._has_quota_above)
 
     def _has_quota_above(self) -> bool:
         return any(quota.quota_usec is not UNLIMITED for _path, quota in self._quotas_above())
@@ -153,7 +153,7 @@ class Look:
             if own is None and limit is None:
                 return None
             return replace(own or Pids(), effective_max=limit, effective_max_origin=origin)
-        limit, origin = self._above("pids", self._pids_above)
+        limit, origin = self._above("pids", Look._pids_above)
         if own.max is not UNLIMITED and (not isinstance(limit, int) or own.max <= limit):
             limit, origin = own.max, self.layout.levels["pids"][0].path
         return Pids(own.current, own.max, own.peak, own.events_max, UNLIMITED if limit is None else limit, origin)
@@ -167,14 +167,11 @@ class Look:
     def memory_bounds(self, memory: Memory | None, *, detail: bool) -> MemoryBounds:
         """Minimise over all levels; ``memory`` is the cgroup's own record, where it was read."""
         unseen = self._must_ask_for_unseen()
-        read = partial(
-            self.kit.dialects["memory"].read_memory_level,
-            with_stat=True if unseen else None,
-            swap=detail or self._machine_has(b"SwapTotal"),
-        )
+        swap = detail or self._machine_has(b"SwapTotal")
+        read = partial(self.kit.dialects["memory"].read_memory_level, with_stat=True if unseen else None, swap=swap)
         if memory is None or unseen:
             return memory_bounds(self._each_level("memory", read, None, ROOT_MEMORY))
-        above = self._above("memory", lambda: memory_bounds(self._levels_above("memory", read, ROOT_MEMORY)))
+        above = self._above("memory", Look._memory_above, swap)
         if adds_nothing(memory, above):
             return above
         own = self.layout.levels["memory"][0]
@@ -183,6 +180,10 @@ class Look:
             return bounds
         return memory_bounds(self._each_level("memory", read, None, ROOT_MEMORY))
 
+    def _memory_above(self, swap: bool) -> MemoryBounds:  # noqa: FBT001 - it is a part of a key
+        read = partial(self.kit.dialects["memory"].read_memory_level, swap=swap)
+        return memory_bounds(self._levels_above("memory", read, ROOT_MEMORY))
+
     def _must_ask_for_unseen(self) -> bool:
         return self.kit.tells_unseen and "memory" not in self.layout.whole
 
@@ -190,15 +191,18 @@ class Look:
         """Choose the CPUs to show; the arguments are the cgroup's own records, where they were read."""
         usable = self._usable_cpus(cpuset)
         if cpu is not None and cpu.quota_usec is UNLIMITED:
-            known = self._above("shown cpus", dict[tuple[int, ...], ShownCpus], controller="cpu")
-            if usable not in known:
-                known[usable] = self._shown(usable, [("", NO_QUOTA), *self._quotas_above()])
-            return known[usable]
-        own = None if cpu is None or cpu.quota_usec is None else Quota(cpu.quota_usec, cpu.period_usec)
-        return self._shown(usable, self._each_level("cpu", self.kit.dialects["cpu"].read_quota, own, ROOT_QUOTA))
+            return self._above("cpu", Look._cpus_below_quotas, usable, self.kit.policy.cpu_view)
+        if cpu is not None and cpu.quota_usec is not None:
+            self.levels[self.layout.levels["cpu"][0].key] = Quota(cpu.quota_usec, cpu.period_usec)
+        make, view = Look._cpus_below_all_quotas, self.kit.policy.cpu_view
+        return self._derived((make, self.layout, usable, view), make, usable, view)
 
-    def _shown(self, usable: tuple[int, ...], quotas: list[tuple[str, Quota]]) -> ShownCpus:
-        return shown_cpus(usable, quotas, cut_to_quota=self.kit.policy.cpu_view == "quota")
+    def _cpus_below_quotas(self, usable: tuple[int, ...], view: str) -> ShownCpus:
+        return shown_cpus(usable, [("", NO_QUOTA), *self._quotas_above()], cut_to_quota=view == "quota")
+
+    def _cpus_below_all_quotas(self, usable: tuple[int, ...], view: str) -> ShownCpus:
+        quotas = self._each_level("cpu", self.kit.dialects["cpu"].read_quota, None, ROOT_QUOTA)
+        return shown_cpus(usable, quotas, cut_to_quota=view == "quota")
 
     def _usable_cpus(self, own: Cpuset | None) -> tuple[int, ...]:
         """Intersect the nearest cpuset with the CPUs that are online; one without any of them says nothing."""
@@ -216,17 +220,30 @@ class Look:
     # ---------------------------------------------------------------------------------- levels, each read once
 
     def _quotas_above(self) -> list[tuple[str, Quota]]:
-        read = self.kit.dialects["cpu"].read_quota
-        return self._above("quotas", lambda: self._levels_above("cpu", read, ROOT_QUOTA), controller="cpu")
+        return self._levels_above("cpu", self.kit.dialects["cpu"].read_quota, ROOT_QUOTA)
 
-    def _above(self, what: str, make: Callable[[], Part], controller: str = "") -> Part:
-        """Work something out of the ancestors alone, once for all children of the same parent."""
-        levels = self.layout.levels.get(controller or what, ())
-        key = (f"above: {what}", levels[1].key[1] if len(levels) > 1 else "")
+    def _above(self, controller: str, make: Callable[..., Part], *about: Hashable) -> Part:
+        """Work something out of the ancestors alone: once for all children of the same parent."""
+        levels = self.layout.levels.get(controller, ())
+        key = (make, levels[1].key[1] if len(levels) > 1 else "", *about)
         found = self.levels.get(key, _UNREAD)
         if found is _UNREAD:
-            found = self.levels[key] = make()
+            found = self.levels[key] = self._derived(key, make, *about)
         return cast("Part", found)
+
+    def _derived(self, key: Hashable, make: Callable[..., Part], *about: Hashable) -> Part:
+        """Work something out of levels; where that takes nothing but limits, only once until one is written.
+
+        As if nothing had been read in this look, so that the source can tell what it is made of.
+        """
+        source = self.kit.source
+        if not source.remembers:
+            return make(self, *about)
+        unread = Look(self.cgroup, self.layout, self.host, {}, self.kit)
+        found = source.derived(key, lambda: make(unread, *about))
+        for level, value in unread.levels.items():
+            self.levels.setdefault(level, value)
+        return found
 
     def _levels_above(
         self, controller: str, read: Callable[[Source, Dirs], Part], root: Part

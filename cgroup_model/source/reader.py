@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self, TypeVar
 
@@ -61,6 +61,7 @@ class Source:
         )
         self.opened = 0
         """How many descriptors were opened so far: while it stays the same, all that is read was open before."""
+        self._looks = 0  # at files that are not remembered as settings
         self._lock = threading.Lock()
         # A shorter read than this is the whole file (see _read_rest).
         self._whole = min(FIRST_READ, os.sysconf("SC_PAGE_SIZE")) - LONGEST_RECORD
@@ -71,6 +72,7 @@ class Source:
         Raises `Missing` when only the file is not there, `CgroupGone` when the directory is not, and OSError.
         """
         with self._lock:
+            self._looks += 1
             descriptor = self._kept.of(directory).get(name)
             if descriptor is None:
                 return self._read_new(directory, name)
@@ -83,6 +85,7 @@ class Source:
         """
         found: list[bytes | None] = []
         with self._lock:
+            self._looks += 1
             kept = self._kept.of(directory)
             for name in names:
                 descriptor = kept.get(name)
@@ -102,6 +105,7 @@ class Source:
         if self._remembered is None:
             return parse(*self.read_all(directory, names), *more)
         with self._lock:
+            self._looks += 1
             known = self._records[directory].get(parse) if directory in self._records else None
             raw = self._read_again(directory, known) if known is not None and known.names == names else None
         in_one_go = raw is not None
@@ -134,6 +138,21 @@ class Source:
             value = parse(*self.read_all(directory, names, keep=not watched))
             if watched:
                 self._remembered.put_setting(directory, key, value, inherited=inherited)
+        return value
+
+    def derived(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Work something out; of nothing but remembered settings only once, until one of them is written.
+
+        ``key`` stands for the question, with everything beside the settings that the answer depends on.
+        """
+        if self._remembered is None:
+            return make()
+        value: Value = self._remembered.derived(key)
+        if value is UNKNOWN:
+            looks = self._looks
+            value = make()
+            if looks == self._looks:
+                self._remembered.put_derived(key, value)
         return value
 
     def refresh(self) -> None:
@@ -178,6 +197,7 @@ class Source:
         Raises `CgroupGone`, and OSError.
         """
         with self._lock:
+            self._looks += 1
             names = self._absent.names(directory)
             if names is not None:
                 return names
@@ -203,6 +223,11 @@ class Source:
                 self._kept.drop(directory)
             if self._remembered is not None:
                 self._remembered.close()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether settings and records are remembered."""
+        return self._remembered is not None
 
     @property
     def stats(self) -> SourceStats:

@@ -139,3 +139,73 @@ def test_settings_take_no_descriptor(tmp_path: Path, source: Source) -> None:
     directory = cgroup(tmp_path / "a")
     Reader(source)(directory)
     assert source.stats.open_descriptors == 0
+
+
+class Sum:
+    """Adds up what is in the files "limit" of some directories, and counts how often it did."""
+
+    def __init__(self, source: Source, *directories: Path) -> None:
+        self.source = source
+        self.directories = directories
+        self.made = 0
+
+    def __call__(self) -> int:
+        """Ask for it as a look does."""
+        self.source.refresh()
+        return self.source.derived(("sum", self.directories), self._make)
+
+    def _make(self) -> int:
+        self.made += 1
+        return sum(int(self._limit(directory) or b"0") for directory in self.directories)
+
+    def _limit(self, directory: Path) -> bytes | None:
+        return self.source.settings(str(directory), ("limit",), _as_it_is)
+
+
+class SumWithUsage(Sum):
+    """Does the same with a file that changes by itself."""
+
+    def _limit(self, directory: Path) -> bytes | None:
+        return self.source.read(str(directory), "limit")
+
+
+def _as_it_is(data: bytes | None) -> bytes | None:
+    return data
+
+
+def test_what_follows_from_settings_is_worked_out_once(tmp_path: Path, source: Source) -> None:
+    """And again at once after a write to any of them."""
+    parent = cgroup(tmp_path / "a")
+    child = cgroup(parent / "b")
+    total = Sum(source, parent, child)
+    assert [total() for _ in range(5)] == [2] * 5
+    assert total.made == 2  # the settings themselves had to be read first
+    for number, directory in enumerate((parent, child, parent), 2):
+        overwrite(directory / "limit", b"%d\n" % number)
+        assert total() == int((parent / "limit").read_text()) + int((child / "limit").read_text())
+
+
+def test_what_follows_from_anything_else_is_worked_out_each_time(tmp_path: Path, source: Source) -> None:
+    """Usage changes without a write."""
+    total = SumWithUsage(source, cgroup(tmp_path / "a"))
+    assert [total() for _ in range(3)] == [1] * 3
+    assert total.made == 3
+
+
+def test_what_follows_from_a_directory_that_went_is_forgotten(tmp_path: Path, source: Source) -> None:
+    """Its successor is asked."""
+    directory = cgroup(tmp_path / "a")
+    total = Sum(source, directory)
+    assert [total(), total()] == [1, 1]
+    (directory / "limit").unlink()
+    directory.rmdir()
+    cgroup(directory, b"7\n")
+    source.forget(str(directory))
+    assert total() == 7
+
+
+def test_without_remembering_everything_is_worked_out_each_time(tmp_path: Path) -> None:
+    """A source that remembers nothing sees no writes."""
+    with Source() as source:
+        total = Sum(source, cgroup(tmp_path / "a"))
+        assert [total(), total(), total.made] == [1, 1, 2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cgroup_model.collect import Collector
-from cgroup_model.control import Limits, add_process, apply, create, kill, remove
+from cgroup_model.control import ControlError, Limits, add_process, apply, create, kill, remove
 from cgroup_model.hierarchy import Cgroup, Tree
 from cgroup_model.host import HostFiles
 from cgroup_model.mounts import Mounts, discover_mounts
@@ -47,6 +48,12 @@ NAMES = {
     "pids.max": ("pids.max", "pids.max"),
     "memory.max": ("memory.limit_in_bytes", "memory.max"),
 }
+
+CHANGES = [
+    *(Limits(memory_bytes=size) for size in (32 * MIB, 48 * MIB, 64 * MIB, UNLIMITED)),
+    *(Limits(cpus=cpus) for cpus in (0.5, 1.5, UNLIMITED)),
+    *(Limits(pids=pids) for pids in (20, 30, UNLIMITED)),
+]
 
 Read = Callable[[str, str, str], bytes]
 
@@ -338,3 +345,38 @@ def test_descriptors_are_given_back(mounts: Mounts, tree: Tree, source: Source, 
             assert [directory for directory in source._kept if not os.path.isdir(directory)] == []
     finally:
         remove(mounts, top)
+
+
+def test_what_is_remembered_is_what_anybody_would_read(mounts: Mounts) -> None:
+    """However limits change at any level, and cgroups are made again: a long-lived reader agrees with a new one."""
+    top = f"/cgscope-test-remembered-{os.getpid()}"
+    paths = [f"{top}/pod", f"{top}/pod/box", f"{top}/pod/box/inner"]
+    dice = random.Random(7)  # noqa: S311
+    create(mounts, paths[-1])
+    try:
+        with Source(remember=True) as source, HostFiles() as host:
+            tree = Tree(mounts, source)
+            remembering = Collector(tree, source, host)
+            for step in range(60):
+                if step % 20 == 19:
+                    remove(mounts, paths[1])
+                    create(mounts, paths[-1])
+                with contextlib.suppress(ControlError):  # v1 lets no child have more CPU time than its parent
+                    apply(mounts, dice.choice(paths), dice.choice(CHANGES))
+                for path in paths:
+                    cgroup = tree.cgroup(path)
+                    with Source() as fresh:
+                        told = limits_of(Collector(tree, fresh, host), cgroup)
+                    assert limits_of(remembering, cgroup) == told
+            tree.close()
+    finally:
+        remove(mounts, top)
+
+
+def limits_of(collector: Collector, cgroup: Cgroup) -> tuple[object, ...]:
+    """List what only a write changes."""
+    shown = collector.snapshot(cgroup, Need.MEMORY | Need.CPU | Need.CPUS | Need.PIDS | Need.HOST_MEMINFO)
+    assert shown.memory_bounds is not None
+    assert shown.pids is not None
+    bounds, pids = shown.memory_bounds, shown.pids
+    return bounds.max, bounds.max_origin, bounds.high, shown.cpus, pids.effective_max, pids.effective_max_origin

@@ -25,7 +25,8 @@ THROTTLING = {
 
 _STAT = ("cpu.stat",)
 _STATS = (*_STAT, "cpu.stat.local")
-_SETTINGS = ("cpu.max", "cpu.max.burst", "cpu.weight", "cpu.idle", "cpu.uclamp.min", "cpu.uclamp.max")
+_QUOTA = ("cpu.max",)
+_SETTINGS = (*_QUOTA, "cpu.max.burst", "cpu.weight", "cpu.idle", "cpu.uclamp.min", "cpu.uclamp.max")
 
 
 def read_cpu(
@@ -85,8 +86,7 @@ def _cpu(stat: bytes | None, local: bytes | None, settings: Cpu) -> Cpu:
 
 def read_quota(source: Source, dirs: Dirs) -> Quota:
     """Read the CFS quota of one level; Missing on the root cgroup and where the cpu controller is off."""
-    quota = _quota(source.read(directory_of(dirs, "cpu"), "cpu.max"))
-    return NO_QUOTA if quota.quota_usec is UNLIMITED else quota
+    return source.settings(directory_of(dirs, "cpu"), _QUOTA, _quota_of_level)
 
 
 def write_quota(source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, period_usec: int) -> None:
@@ -100,6 +100,11 @@ def _quota(data: bytes) -> Quota:
     if len(fields) != 2:
         raise ParseError("quota and period", data)
     return Quota(limit(fields[0]), integer(fields[1]))
+
+
+def _quota_of_level(data: bytes | None) -> Quota:
+    quota = _quota(needed(data, _QUOTA[0]))
+    return NO_QUOTA if quota.quota_usec is UNLIMITED else quota
 
 
 def _uclamp(data: bytes) -> float:
