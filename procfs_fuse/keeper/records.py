@@ -38,6 +38,7 @@ class _Shelf:
         self.indices = range(first, first + room.places)
         self.unused = first  # from here on nothing has ever been stored
         self.free: list[int] = []  # below that
+        self.spare: int | None = None  # the free place that keeps its memory, where others do not
         self._start = start
 
     @property
@@ -49,10 +50,10 @@ class _Shelf:
 
     def take(self) -> None:
         """The `next` one is free no more."""
-        if self.free:
-            self.free.pop()
-        else:
+        if not self.free:
             self.unused += 1
+        elif self.free.pop() == self.spare:
+            self.spare = None
 
     def start(self, index: int) -> int:
         """Where the first version of a record is."""
@@ -178,9 +179,13 @@ class Records:
     def _release(self, shelf: _Shelf, index: int) -> None:
         self._words[2 * index + 1] = 0
         shelf.free.append(index)
-        if shelf.capacity > mmap.PAGESIZE:  # the large ones are rare: their memory is given back
-            self._claimed.discard(index)
-            self._map.madvise(mmap.MADV_REMOVE, shelf.start(index), 2 * shelf.capacity)
+        if shelf.capacity > mmap.PAGESIZE:
+            # The large ones are rare: their memory is given back, but for the one that is used next. Giving it back
+            # and claiming it anew takes as long as reading a file.
+            if shelf.spare is not None:
+                self._claimed.discard(shelf.spare)
+                self._map.madvise(mmap.MADV_REMOVE, shelf.start(shelf.spare), 2 * shelf.capacity)
+            shelf.spare = index
 
 
 def _index_bytes(count: int) -> int:

@@ -70,13 +70,31 @@ def test_full_file_system_is_no_crash(memory: int, monkeypatch: pytest.MonkeyPat
 
 
 def test_large_records_give_their_memory_back(memory: int) -> None:
-    """What was needed once does not stay for ever."""
+    """What was needed once does not stay for ever, but for a single place."""
     records = Records(memory, 0, ROOMS)
     before = os.fstat(memory).st_blocks
-    records.put(1, b"x" * 30_000)
-    assert os.fstat(memory).st_blocks > before
-    records.drop(1)
-    assert os.fstat(memory).st_blocks <= before + mmap.PAGESIZE // 512
+    for key in range(1, 5):
+        records.put(key, b"x" * 30_000)
+    assert os.fstat(memory).st_blocks >= before + 8 * (1 << 15) // 512
+    for key in (2, 1, 4, 3):
+        records.drop(key)
+    assert os.fstat(memory).st_blocks <= before + (2 * (1 << 15) + mmap.PAGESIZE) // 512
+
+
+def test_one_large_file_after_the_other_claims_memory_once(memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Claiming it and giving it back would take as long as reading such a file."""
+    records = Records(memory, 0, ROOMS)
+    claim, claimed = os.posix_fallocate, []
+
+    def spy(fd: int, start: int, length: int) -> None:
+        claimed.append(start)
+        claim(fd, start, length)
+
+    monkeypatch.setattr(os, "posix_fallocate", spy)
+    for key in range(1, 20):
+        assert records.put(key, b"x" * 30_000)
+        records.drop(key)
+    assert len(claimed) == 1
 
 
 def test_half_written_record_does_not_count(memory: int) -> None:
