@@ -59,6 +59,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "lxc-start": "lxc",
     "lxc-stop": "lxc",
     "lxc-attach": "lxc",
+    "systemd-nspawn": "systemd-container",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "cat": "coreutils",
