@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from typing import Final
 
 from cgscope.capabilities import keep_only
+from cgscope.errors import explain
 
-_LOSSES: Final = {
+READING: Final = {
     "CAP_DAC_READ_SEARCH": "containers whose engine keeps their names in files of other users have none",
     "CAP_SYS_PTRACE": "network counters, open files and I/O of other users' processes are unknown",
     "CAP_SYSLOG": "victims of OOM kills have no names where kernel.dmesg_restrict is 1",
+    "CAP_SYS_NICE": "an OOM kill may be noticed late, on a machine that is busy",
 }
 _BIND: Final = "CAP_NET_BIND_SERVICE"
 _FIRST_FREE_PORT: Final = 1024
@@ -22,7 +24,11 @@ log = logging.getLogger(__name__)
 def give_up(ports: Iterable[int]) -> None:
     """Keep what reading takes, and what listening on ``ports`` takes; log what each missing right costs."""
     binding = {_BIND} if any(0 < port < _FIRST_FREE_PORT for port in ports) else set()
-    held = keep_only(_LOSSES.keys() | binding)
-    for name, loss in _LOSSES.items():
+    try:
+        held = keep_only(READING.keys() | binding)
+    except OSError as error:  # a sandbox that forbids even this
+        log.warning("rights that are not needed are kept: %s", explain(error))
+        return
+    for name, loss in READING.items():
         if name not in held:
             log.info("without %s: %s", name, loss)

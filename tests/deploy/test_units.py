@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from exporters.privileges import READING
+from procfs_fuse.instances import DEFAULT_MOUNTPOINT
+from procfs_fuse.integrations.install import systemd
+from procfs_fuse.integrations.install.edits import Installation
+
 ROOT = Path(__file__).parents[2]
 UNITS = ("cgroup-exporter", "procfs-fuse")
 NOTED = dict(re.findall(r"^\| `([\w-]+)\.service` \| ([\d.]+) ", (ROOT / "docs/security.md").read_text(), re.MULTILINE))
@@ -42,6 +47,22 @@ def test_the_server_keeps_what_its_work_takes() -> None:
     needed = {"SYS_ADMIN", "SYS_PTRACE", "SYS_CHROOT", "SYS_RESOURCE", "NET_ADMIN", "DAC_OVERRIDE", "DAC_READ_SEARCH"}
     assert not taken & {f"CAP_{name}" for name in (*needed, "KILL", "IPC_LOCK", "SETUID", "SETGID")}
     assert directives("procfs-fuse")["RestrictAddressFamilies"] == ["AF_UNIX AF_NETLINK"]
+
+
+def test_the_mount_point_is_not_systemds() -> None:
+    """What systemd prepares before each command must not be mounted: it would fail, and a restart drop all mounts."""
+    prepared = [f"/var/lib/{name}" for name in directives("procfs-fuse").get("StateDirectory", [])]
+    assert DEFAULT_MOUNTPOINT not in prepared
+    (unit,) = systemd.edits(Installation(("procfs-fuse",)))
+    assert "StateDirectory" not in str(unit.add(None))
+
+
+def test_the_exporter_may_do_what_it_does() -> None:
+    """It gives up rights and hurries a thread; a call that is refused is an error, and ends nothing."""
+    found = directives("cgroup-exporter")
+    assert found["SystemCallFilter"][-1] == "capset setpriority"
+    assert found["SystemCallErrorNumber"] == ["EPERM"]
+    assert found["CapabilityBoundingSet"][0].split() == list(READING)
 
 
 @pytest.mark.parametrize("unit", UNITS)

@@ -15,7 +15,7 @@ from cgscope.capabilities import NUMBERS, held
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
 
-READING = {"CAP_DAC_READ_SEARCH", "CAP_SYS_PTRACE", "CAP_SYSLOG"}
+READING = {"CAP_DAC_READ_SEARCH", "CAP_SYS_NICE", "CAP_SYS_PTRACE", "CAP_SYSLOG"}
 GIVE_UP = "from exporters.privileges import give_up; give_up([{port}]); print(open('/proc/self/status').read())"
 
 

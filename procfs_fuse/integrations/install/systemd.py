@@ -32,7 +32,6 @@ WatchdogSec=30s
 FileDescriptorStoreMax=8
 TimeoutStopSec=30s
 KillMode=mixed
-StateDirectory=procfs-fuse
 RuntimeDirectory=procfs-fuse
 RuntimeDirectoryMode=0700
 RuntimeDirectoryPreserve=yes
