@@ -70,13 +70,24 @@ class Attacher:
                 line = self._line_of(place)
                 if not (line.is_ours and line.mountpoint == path):
                     return self._cover(clone, place, line, fate)
+                if line.device in self.places.devices and line.root in {clone.root, clone.target}:
+                    return self.notes.add(clone.target, Fate.KEPT)
+                beneath = self._slip_beneath(clone, place, line)
             finally:
                 os.close(place)
-            if line.device in self.places.devices and line.root in {clone.root, clone.target}:
-                return self.notes.add(clone.target, Fate.KEPT)
             syscalls.umount(path, syscalls.MNT_DETACH)
+            del self._lines[line.id]
             fate = Fate.REPAIRED
+            if beneath:
+                return self.notes.add(clone.target, fate)
         raise OSError(errno.EBUSY, "there is one dead mount below another")
+
+    def _slip_beneath(self, clone: Clone, place: int, line: MountLine) -> bool:
+        """Mount the clone below the last old one of ours, where the kernel can: nobody sees what that had covered."""
+        others = (one for one in self._lines.values() if one.mountpoint == line.mountpoint and one.id != line.id)
+        if not (clone.detached and clone.restricted) or any(one.is_ours for one in others):
+            return False
+        return mountfd.put_beneath(clone.descriptor, place, clone.target)
 
     def _cover(self, clone: Clone, place: int, line: MountLine, fate: Fate) -> None:
         """Mount the clone over what is there, unless that is hidden on purpose, or not the container's own."""

@@ -26,6 +26,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from procfs_fuse import descriptors
 from procfs_fuse.control_socket import bind_to, connect_to
 
 _SERVED: Final = b"served\n"
@@ -46,17 +47,17 @@ class Store:
     def __init__(self, held: Mapping[str, int] | None = None) -> None:
         self.held: dict[str, int] = dict(held or {})
 
-    def take(self, message: bytes, descriptors: Sequence[int]) -> bool:
+    def take(self, message: bytes, fds: Sequence[int]) -> bool:
         """Follow one message of sd_notify; True when it says that the program is ready."""
         fields = dict(line.partition("=")[::2] for line in message.decode(errors="replace").splitlines())
         name = fields.get("FDNAME", "")
-        if fields.get("FDSTORE") == "1" and descriptors and name:
+        if fields.get("FDSTORE") == "1" and fds and name:
             self._drop(name)
-            self.held[name] = descriptors[0]
-            descriptors = descriptors[1:]
+            self.held[name] = fds[0]
+            fds = fds[1:]
         elif fields.get("FDSTOREREMOVE") == "1":
             self._drop(name)
-        for fd in descriptors:
+        for fd in fds:
             os.close(fd)
         return fields.get("READY") == "1"
 
@@ -112,10 +113,10 @@ class Holder:
             finally:
                 os._exit(127)
 
-    def _execute(self, descriptors: Sequence[int], names: Sequence[str]) -> None:
+    def _execute(self, fds: Sequence[int], names: Sequence[str]) -> None:
         name = self._name
         # Above all of them first: one may be where another is to go.
-        copies = [os.dup2(fd, _OUT_OF_THE_WAY + position) for position, fd in enumerate(descriptors)]
+        copies = [os.dup2(fd, _OUT_OF_THE_WAY + position) for position, fd in enumerate(fds)]
         for position, fd in enumerate(copies):
             os.dup2(fd, _FIRST_DESCRIPTOR + position)
         os.closerange(_FIRST_DESCRIPTOR + len(copies), _OUT_OF_THE_WAY + len(copies))
@@ -150,8 +151,8 @@ class Holder:
         sockets = [self._notify, *(one for one in (self._listener, self._taker) if one is not None)]
         ready, _, _ = select.select(sockets, [], [], _TURN_SECONDS if self._child is None else _TURN_SECONDS / 5)
         if self._notify in ready:
-            message, descriptors, _flags, _address = socket.recv_fds(self._notify, _MOST_BYTES, _MOST_DESCRIPTORS)
-            if self._store.take(message, descriptors):
+            message, found = descriptors.receive(self._notify, _MOST_BYTES, _MOST_DESCRIPTORS)
+            if self._store.take(message, found):
                 self._is_ready()
         if self._listener in ready and self._taker is None:
             self._hand_over()
@@ -188,13 +189,13 @@ class Holder:
         giver.settimeout(_PATIENCE_SECONDS)
         try:
             connect_to(giver, self._path)
-            message, descriptors, _flags, _address = socket.recv_fds(giver, _MOST_BYTES, _MOST_DESCRIPTORS)
+            message, found = descriptors.receive(giver, _MOST_BYTES, _MOST_DESCRIPTORS)
             names = json.loads(message or b"[]")
         except (OSError, ValueError) as error:
             log.info("nobody hands over mounts (%s): starting anew", error)
             giver.close()
             return
-        self._store = Store(dict(zip(names, descriptors, strict=True)))
+        self._store = Store(dict(zip(names, found, strict=True)))
         self._giver = giver
         log.info("took over %s", ", ".join(names) or "nothing")
 

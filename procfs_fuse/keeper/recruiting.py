@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -52,6 +53,7 @@ class Recruiting:
         """Of the nursery, 0 while there is none that could be asked."""
         self._channel: Channel | None = None
         self._started = 0.0
+        self._begin = self._fork
         self._pause = _FIRST_PAUSE_SECONDS
         self._not_before = 0.0
 
@@ -123,20 +125,9 @@ class Recruiting:
         if (pair := self._pair()) is None:
             return
         ours, theirs = pair
-        command = [
-            sys.executable,
-            "-P",
-            "-m",
-            "procfs_fuse.keeper.nursery",
-            str(theirs),
-            json.dumps(dict(self._estate)),
-        ]
-        actions = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (*self._keep, theirs)]  # onto itself: it is inherited
-        every_signal = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+        begin, self._begin = self._begin, self._execute
         try:
-            os.posix_spawn(
-                sys.executable, command, environment(), file_actions=actions, setsigmask=(), setsigdef=every_signal
-            )
+            begin(theirs)
         except OSError as error:
             log.error("cannot start a nursery: %s", error)  # noqa: TRY400 - nobody needs to see where
             ours.close()
@@ -146,6 +137,35 @@ class Recruiting:
             os.close(theirs)
         self._channel, self._started = ours, self._clock()
         self._loop.add_reader(ours.fileno(), self._hear)
+
+    def _fork(self, channel: int) -> None:
+        """Start the first nursery, in which all that we have imported is there, and shared. Raises OSError."""
+        gc.collect()
+        gc.freeze()  # collecting in the child would copy the pages that are shared
+        if os.fork():
+            return
+        try:
+            from procfs_fuse.keeper import nursery  # noqa: PLC0415 - the keeper needs nothing of what that imports
+
+            nursery.run_forked(channel, self._estate, self._keep)
+        except BaseException:  # whatever it is, this process must not return into the keeper
+            log.exception("a nursery could not start")
+        finally:
+            os._exit(1)
+
+    def _execute(self, channel: int) -> None:
+        """Start a later one: by now another version may be installed. Raises OSError."""
+        module = ["-m", "procfs_fuse.keeper.nursery", str(channel), json.dumps(dict(self._estate))]
+        actions = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (*self._keep, channel)]  # onto itself: it is inherited
+        every_signal = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+        os.posix_spawn(
+            sys.executable,
+            [sys.executable, "-P", *module],
+            environment(),
+            file_actions=actions,
+            setsigmask=(),
+            setsigdef=every_signal,
+        )
 
     def _hear(self) -> None:
         if self._channel is None:

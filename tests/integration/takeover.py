@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import subprocess
@@ -13,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from procfs_fuse.keeper.holdings import Holdings
 from procfs_fuse.keeper.journal import CONNECTIONS, Journal
+from procfs_fuse.transport import mounting
 from procfs_fuse.transport.wire import IN_HEADER, OUT_HEADER
 from tests.integration.command_line import PATIENCE_SECONDS, eventually
 from tests.integration.survival import Served
@@ -68,9 +67,7 @@ class Imposter:
     def __init__(self, served: Served) -> None:
         state = served.complete()
         self._keeper, self.worker = state["keeper_pid"], state["worker_pids"][0]
-        words = Path(f"/proc/{state['nursery_pid']}/cmdline").read_bytes().split(b"\0")
-        told = Holdings.from_json(json.loads(words[-2])["holdings"])
-        self.descriptors = {name: self._copy(getattr(told, name)) for name in (*CONNECTIONS, "journal")}
+        self.descriptors = {name: self._copy(fd) for name, fd in _held(state["nursery_pid"]).items()}
         self.journal = Journal(self.descriptors["journal"])
         os.kill(self.worker, signal.SIGSTOP)
         assert eventually(lambda: Path(f"/proc/{self.worker}/stat").read_text().rpartition(")")[2].split()[0] == "T")
@@ -109,6 +106,15 @@ class Imposter:
         self.journal.close()
         for fd in self.descriptors.values():
             os.close(fd)
+
+
+def _held(pid: int) -> dict[str, int]:
+    """Descriptors of both connections, in the order in which they were mounted, and of the journal."""
+    folder = Path(f"/proc/{pid}/fd")
+    opened = {int(fd): os.readlink(folder / fd) for fd in os.listdir(folder) if (folder / fd).is_symlink()}
+    devices = sorted(fd for fd, target in opened.items() if target == mounting.DEVICE)
+    (journal,) = (fd for fd, target in opened.items() if "memfd:procfs-fuse-journal" in target)
+    return {**dict(zip(CONNECTIONS, devices, strict=True)), "journal": journal}
 
 
 @contextlib.contextmanager

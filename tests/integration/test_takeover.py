@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -265,6 +266,25 @@ def test_worker_without_descriptors_goes_on(served: Served) -> None:
         assert eventually((served.open / target.name / "proc/meminfo").exists)
         assert (served.open / target.name / "proc/meminfo").read_bytes().startswith(b"MemTotal:")
     assert served.complete()["worker_pids"][0] == pid
+
+
+@NATIVE_ONLY
+def test_worker_without_memory_goes_on(served: Served) -> None:
+    """Where nothing more can be allocated (ENOMEM) readers get something or an error, and others serve on."""
+    pid = served.complete()["worker_pids"][0]
+    before = resource.prlimit(pid, resource.RLIMIT_AS)
+    with changing_containers(1) as (target,):
+        resource.prlimit(pid, resource.RLIMIT_AS, (1 << 20, before[1]))
+        for name in ("meminfo", "stat", "cpuinfo", "uptime", "diskstats") * 4:
+            try:
+                assert (served.open / target.name / "proc" / name).read_bytes()
+            except OSError as error:
+                assert error.errno in {errno.EIO, errno.ENOENT, errno.ENODEV, errno.ENOMEM}  # noqa: PT017
+        with contextlib.suppress(ProcessLookupError):  # it may have ended of it: then it has been replaced
+            resource.prlimit(pid, resource.RLIMIT_AS, before)
+        assert eventually((served.open / target.name / "proc/meminfo").exists)
+        assert (served.open / target.name / "proc/meminfo").read_bytes().startswith(b"MemTotal:")
+    served.complete()
 
 
 @NATIVE_ONLY

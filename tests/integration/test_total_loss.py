@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from procfs_fuse.attach import mountinfo
 from procfs_fuse.transport import mounting
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, CommandLine, eventually
-from tests.integration.survival import IN_GUEST, Served
+from tests.integration.survival import IN_GUEST, NATIVE_ONLY, Served
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
@@ -160,6 +161,40 @@ def test_containers_heal(command: CommandLine, tmp_path: Path, count: int, times
     assert mounting.mount_at(str(place)) is not None
     if has_beneath():
         assert not (tmp_path / "strange").exists(), "the machine's memory was seen"
+
+
+@NATIVE_ONLY
+def test_another_instance_takes_dead_files_over(command: CommandLine, tmp_path: Path) -> None:
+    """`attach` puts living files in the place of dead ones, each once, and nobody sees the machine's meanwhile."""
+    first, second = (tmp_path / name for name in ("first", "second"))
+    first.mkdir()
+    second.mkdir()
+    served = Served(command, first)
+    with containers(command, 1, tmp_path / "strange") as (one,):
+        assert one.is_well()
+        command.kill_all(served.complete())
+        assert eventually(lambda: any("not connected" in line for line in one.look()))
+        assert command("mount", str(second)).returncode == 0
+        pid = inside(tmp_path / "strange")
+        done = command("attach", "--mount", str(second), "--json", f"pid:{pid}")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.count('"repaired"') > 5
+        assert one.is_well()
+        places = [line.mountpoint for line in mountinfo.of_process(pid) if line.is_ours]
+        assert len(places) == len(set(places))
+    assert command("umount", str(first)).returncode == 0
+    if has_beneath():
+        assert not (tmp_path / "strange").exists(), "the machine's memory was seen"
+
+
+def inside(strange: Path) -> int:
+    """A process in the container that writes there what is strange."""
+    own = os.readlink("/proc/self/ns/mnt")
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(folder / "ns/mnt") != own and os.fsencode(strange) in (folder / "environ").read_bytes():
+                return int(folder.name)
+    raise AssertionError("no such process")
 
 
 def has_beneath() -> bool:
