@@ -86,9 +86,10 @@ class CpuClock:
             return
         before = self._before or _Use((0, 0, 0), {} if use.per_cpu is not None else None)
         rest = [max(0, new - old) for new, old in zip(use.total, before.total, strict=True)]
-        if use.per_cpu is not None and before.per_cpu is not None and shown.count == len(shown.usable):
-            _charge_each(visible, shown.physical, use.per_cpu, before.per_cpu, rest)
-        self._share(visible, rest)
+        if any(rest):
+            if use.per_cpu is not None and before.per_cpu is not None and shown.count == len(shown.usable):
+                _charge_each(visible, shown.physical, use.per_cpu, before.per_cpu, rest)
+            self._share(visible, rest)
         self._before = _Use(
             (
                 max(use.total[0], before.total[0]),

@@ -24,7 +24,7 @@ _CPUINFO_SECONDS: Final = 1.0  # on x86 every core is asked for its clock: a mil
 _FIRST_READ: Final = 16384  # bytes; several times /proc/meminfo
 _CPU_LINE: Final = re.compile(rb"^cpu(\d{1,6}) ", re.MULTILINE)
 
-# Plain numbers: operators of enum.Flag cost more than reading a file does.
+# Plain numbers: operators of enum.Flag cost more than reading a file does, and `value` is a property in Python.
 _MEMINFO: Final = Need.HOST_MEMINFO.value
 _STAT: Final = Need.HOST_STAT.value
 _CPUINFO: Final = Need.HOST_CPUINFO.value
@@ -62,7 +62,7 @@ class HostFiles:
 
     def read(self, needs: Need) -> Host:
         """Read what ``needs`` asks for, each file once."""
-        wanted: int = needs.value
+        wanted: int = needs._value_
         stat = self._stat.read() if wanted & _STAT else None
         online = self._read_online(stat) if wanted & ONLINE else (0,)
         return Host(

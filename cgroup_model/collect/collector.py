@@ -15,7 +15,7 @@ from cgroup_model.host import ONLINE, HostFiles
 from cgroup_model.snapshot import Cpu, CpuTimes, Host, Load, Need, Policy, ShownCpus, Snapshot, Tasks
 from cgroup_model.source import CgroupGone, Source
 
-# Plain numbers: operators of enum.Flag cost more than reading a file does.
+# Plain numbers: operators of enum.Flag cost more than reading a file does, and `value` is a property in Python.
 _MEMORY: Final = (Need.MEMORY | Need.MEMORY_DETAIL).value
 _MEMORY_DETAIL: Final = Need.MEMORY_DETAIL.value
 _CPU: Final = (Need.CPU | Need.CPU_TIMES | Need.CPU_PER_CPU).value
@@ -95,7 +95,7 @@ class Collector:
 
     def snapshot(self, cgroup: Cgroup, needs: Need) -> Snapshot:
         """Read what ``needs`` asks for, each file once; raises `CgroupGone`."""
-        return self._sure(cgroup, needs.value, self._begin(needs), {})
+        return self._sure(cgroup, needs._value_, self._begin(needs), {})
 
     def open_pressure(self, cgroup: Cgroup, resource: str) -> int:
         """Open the cgroup's own pressure file of ``cpu``, ``memory`` or ``io``, for a trigger.
@@ -122,16 +122,16 @@ class Collector:
         levels: LevelCache = {}
         for cgroup in cgroups:
             try:
-                yield cgroup, self._sure(cgroup, needs.value, host, levels)
+                yield cgroup, self._sure(cgroup, needs._value_, host, levels)
             except CgroupGone:
                 continue
 
     def _begin(self, needs: Need) -> Host:
         """Read the host's files, and forget settings that are not what they were."""
         source, host = self._kit.source, self._host.read(needs)
-        if needs.value & _SETTINGS:
+        if needs._value_ & _SETTINGS:
             source.refresh()
-        if needs.value & ONLINE and host.online_cpus != self._online_cpus:
+        if needs._value_ & ONLINE and host.online_cpus != self._online_cpus:
             self._online_cpus = host.online_cpus
             source.clear_settings()
         return host

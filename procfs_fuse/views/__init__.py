@@ -85,7 +85,8 @@ class View:
 
     def missing(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the needed parts that are unknown, that is, why some lines show the machine's values."""
-        return tuple(part for part, get in _required(self.NEEDS.value, self.OPTIONAL.value) if get(snapshot) is None)
+        required = _required(self.NEEDS._value_, self.OPTIONAL._value_)
+        return tuple([part for part, get in required if get(snapshot) is None])
 
 
 @dataclass(frozen=True, slots=True)

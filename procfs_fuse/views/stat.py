@@ -45,10 +45,11 @@ def render(snapshot: Snapshot) -> bytes:
     if snapshot.tasks is not None:
         known |= _task_lines(snapshot.tasks)
     if lines is None:
-        return b"".join(_others(host, known, skip_cpus=False))
+        return b"".join(_others(host, known))
     cpus = [_line(b"cpu ", lines.total)]
     cpus += [_line(b"cpu%d" % number, ticks) for number, ticks in enumerate(lines.each)]
-    return b"".join([*cpus, *_others(host, known, skip_cpus=True)])
+    behind_cpus = host.find(b"\n", host.rfind(b"\ncpu") + 1) + 1  # they come first: a large machine has hundreds
+    return b"".join([*cpus, *_others(host[behind_cpus:], known)])
 
 
 def _lines_of(snapshot: Snapshot, host: bytes) -> CpuLines | None:
@@ -62,12 +63,12 @@ def _lines_of(snapshot: Snapshot, host: bytes) -> CpuLines | None:
 
 
 def _line(label: bytes, ticks: Ticks) -> bytes:
-    return b"%s %s\n" % (label, b" ".join([b"%d" % value for value in ticks]))
+    return b"%s %s\n" % (label, b" ".join(map(b"%d".__mod__, ticks)))
 
 
 def _boot_line(snapshot: Snapshot, host: bytes) -> dict[bytes, int]:
     """Move btime with the container's time namespace, as the kernel does: start times are counted from there."""
-    found = _BOOT.search(host)
+    found = _BOOT.search(host) if snapshot.boot_offset_seconds else None
     if found is None or not snapshot.boot_offset_seconds:
         return {}
     return {b"btime": int(found[1]) + round(-snapshot.boot_offset_seconds)}
@@ -80,7 +81,7 @@ def _task_lines(tasks: Tasks) -> dict[bytes, int]:
     return lines
 
 
-def _others(host: bytes, known: dict[bytes, int], *, skip_cpus: bool) -> Iterator[bytes]:
+def _others(host: bytes, known: dict[bytes, int]) -> Iterator[bytes]:
     """Yield the machine's lines in their order, with what is known of the container; unknown lines unchanged."""
     if not host:
         yield from (b"%s %d\n" % line for line in known.items())
@@ -93,5 +94,5 @@ def _others(host: bytes, known: dict[bytes, int], *, skip_cpus: bool) -> Iterato
         elif name == b"softirq":
             total, *kinds = rest.split() or [b"0"]
             yield b" ".join([name, total, *[b"0"] * len(kinds)]) + b"\n"
-        elif not (skip_cpus and name.startswith(b"cpu")):
+        else:
             yield line
