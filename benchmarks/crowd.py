@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import resource
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cgroup_model.control import add_process, create, kill, remove
 from cgroup_model.mounts import discover_mounts
@@ -43,6 +45,18 @@ class Crowd:
             member.wait()
         kill(mounts, self.top)
         remove(mounts, self.top, 60.0)
+
+
+def tell_docker(paths: Iterable[str], root: str) -> None:
+    """Write what Docker would have written of these containers, below another root than the machine's.
+
+    Containers that no engine knows are looked up again and again, in all engines' files, which none in earnest is.
+    """
+    for number, path in enumerate(paths):
+        folder = Path(root) / "var/lib/docker/containers" / path.rpartition("/")[2]
+        folder.mkdir(parents=True, exist_ok=True)
+        said = {"Name": f"/web-{number}", "Config": {"Image": "registry.example/web:1"}}
+        (folder / "config.v2.json").write_text(json.dumps(said), encoding="utf-8")
 
 
 @contextlib.contextmanager

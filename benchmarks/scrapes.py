@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from benchmarks.crowd import crowd
+from benchmarks.crowd import crowd, tell_docker
 from benchmarks.kit import Kit, at_sizes, in_turn
 from benchmarks.servers import Server
 from exporters.encoder import encode
@@ -95,6 +95,7 @@ def measure(kit: Kit) -> None:
     with crowd() as containers:
         for number in at_sizes(kit, "scrapes", (1000,) if kit.quick else CGROUPS):
             containers.grow_to(number, sleeping=True)
+            tell_docker(containers.paths, kit.folder)
             _scraped(kit, number)
             _encoded(kit, number)
 
@@ -128,7 +129,7 @@ def _scraped(kit: Kit, number: int) -> None:
 
 def _encoded(kit: Kit, number: int) -> None:
     """In this process: one sheet through our encoder and prometheus-client's; CPU time per page."""
-    with Exporter(Settings(kmsg=None)) as exporter:
+    with Exporter(Settings(kmsg=None, fs_root=kit.folder)) as exporter:
         sheet = exporter.scraper.scrape()
         registry = CollectorRegistry()
         registry.register(_Read(sheet))
@@ -161,6 +162,7 @@ class _Read(Collector):
 def _servers(kit: Kit, stack: contextlib.ExitStack, number: int) -> Iterator[tuple[str, tuple[Server, str]]]:
     port = _free_port()
     ours = [sys.executable, "-m", "exporters", "--listen", f"127.0.0.1:{port}", "--oom-state", "none", "--no-alerts"]
+    ours += ["--path.rootfs", kit.folder]
     yield "ours", stack.enter_context(_running("ours", ours, f"http://127.0.0.1:{port}/metrics", b"container_cpu"))
     tools = DebianTools(packages=PACKAGES)
     try:
