@@ -12,7 +12,7 @@ import signal
 import sys
 import termios
 from datetime import tzinfo
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
 from cgscope.errors import Failure
 from ctop.frame import cursor_line, head_lines, list_lines, status
@@ -93,6 +93,10 @@ class Handover:
 
             _is_entered = False
 
+            def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - textual's
+                super().__init__(*arguments, **options)
+                self._file: Any = _Lasting(self._file)
+
             def start_application_mode(self) -> None:
                 """Take over, without a moment in which keys would be echoed; again after each stop."""
                 if not os.isatty(0):
@@ -133,6 +137,30 @@ class Handover:
             codes = [_CODES[word] for word in f"{styles[name]} {more}".split() if word in _CODES]
             parts.append(f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if codes else text)
         return "".join(parts)
+
+
+class _Lasting:
+    """A stream to the terminal that never fails: what is written when that is gone is lost.
+
+    Otherwise the thread that writes would end, and the application wait forever until its last frames are taken.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write as far as possible."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush as far as possible."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def fileno(self) -> int:
+        """See the stream."""
+        return self._stream.fileno()
 
 
 def _write(text: str) -> None:

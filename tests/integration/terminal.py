@@ -20,6 +20,7 @@ import pyte
 PATIENCE_SECONDS: Final = 60.0
 """How long something may take before it counts as never; no test depends on how long it does take."""
 
+_STILL_SECONDS, _STILL_TICKS = 3.0, 2  # a thread that polls uses a little
 _KITTY: Final = re.compile(rb"\x1b\[[<>=?][0-9;]*[a-zA-Z]")  # private sequences, of which pyte draws some as text
 
 
@@ -110,6 +111,20 @@ class Terminal:
             assert time.monotonic() < deadline, f"it never stopped; the screen is:\n{self.text}"
             self.read()
         self.read()
+
+    def wait_until_stalled(self) -> None:
+        """Do not read until the program, which never rests by itself, uses no more CPU: it waits for being read."""
+        deadline = time.monotonic() + 2 * PATIENCE_SECONDS
+        before, since = self._cpu_ticks(), time.monotonic()
+        while time.monotonic() - since < _STILL_SECONDS:
+            assert time.monotonic() < deadline, "it never stopped writing"
+            if (now := self._cpu_ticks()) > before + _STILL_TICKS:
+                before, since = now, time.monotonic()
+            time.sleep(0.05)
+
+    def _cpu_ticks(self) -> int:
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii", errors="replace") as file:
+            return sum(map(int, file.read().rpartition(")")[2].split()[11:13]))
 
     def wait_until_sent(self, data: bytes) -> None:
         """Read until this was sent, whatever has been drawn over it since."""

@@ -248,6 +248,17 @@ def test_a_terminal_that_vanishes(sign: bytes, tmp_path: Path) -> None:
 
 
 @ANY_WORLD
+def test_a_terminal_that_vanishes_while_nobody_reads(tmp_path: Path) -> None:
+    """Nor does it hang when a connection stalled, and frames waited to be taken, before the terminal was gone."""
+    with Terminal([*CTOP, "-d", "0.2"], environment(tmp_path)) as terminal:
+        terminal.wait_until_sent(b"\x1b[?1004h")
+        terminal.send("y" * 200)  # each draws everything in other colours
+        terminal.wait_until_stalled()
+        terminal.hang_up()
+        terminal.process.wait(PATIENCE_SECONDS)
+
+
+@ANY_WORLD
 def test_suspend_and_come_back(tmp_path: Path) -> None:
     """^Z gives the terminal back and stops, as a shell with jobs expects; SIGCONT draws everything again."""
     with Terminal(CTOP, environment(tmp_path)) as terminal:
