@@ -9,6 +9,7 @@ from typing import Final
 
 from cgroup_model.dialects.origins import ORIGINS
 from cgroup_model.oom import Report
+from cgroup_model.snapshot import Need
 from exporters.metric import Family, Group, counter, flag, gauge
 from exporters.readers.oom import Kills
 from exporters.subject import Machine, Subject
@@ -52,6 +53,8 @@ FAMILIES = (
                 origin=_ORIGIN,
             ),
         ),
+        # On v1 the kernel notifies before it kills: a kill that takes longer is seen in the cgroup's own counter.
+        needs=Need.MEMORY | Need.MEMORY_DETAIL,
         departed=True,
     ),
     Family(

@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from cgroup_model.hierarchy import Cgroup
 from exporters.collector import Scraper
 from exporters.encoder import encode
 from exporters.families import FAMILIES
 from exporters.metric import Family
+from exporters.readers.oom import Kills, OomReader
+from exporters.selection import selector
 from exporters.setup import Exporter
 from exporters.sheet import Sheet
 from tests.exporters.scenes import SHOP, WEB
@@ -128,6 +131,23 @@ def test_a_container_that_died_of_oom_is_on_the_next_two_pages(exporter: MakeExp
     (folder / "memory.events").write_text("oom_kill 2\n")
     page = text(scraper.scrape())
     assert f'container_oom_kills_total{{id="{path}",name="web",image="nginx:1",engine="docker"}} 3\n' in page
+
+
+@pytest.mark.parametrize("scene", ["v1-docker", "v2-docker"])
+def test_kills_are_compared_with_the_own_counter_whoever_asks(exporter: MakeExporter, scene: str) -> None:
+    """Also where nothing else about memory is asked for, as by rules: a kill that nobody notified is not missed."""
+    counted: dict[str, int | None] = {}
+
+    class Told(OomReader):
+        def read(self, cgroup: Cgroup, own: int | None = None) -> Kills | None:
+            counted[cgroup.path] = own
+            return super().read(cgroup, own)
+
+    made = exporter(scene)
+    made.world.oom = Told(made.oom, selector("containers"))
+    made.scraper.scrape({"oom"})
+    del counted["/"]
+    assert set(counted.values()) == {1}
 
 
 def test_garbage_is_unknown_and_counted(exporter: MakeExporter, tmp_path: Path) -> None:
