@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from cgroup_model.layout import Cgroup
+from cgroup_model.layout import Cgroup, served_by
 from cgroup_model.mounts import Mounts, OutOfSight
 from cgscope.errors import Failure
 from procfs_fuse.attach.sources import Supply
@@ -33,7 +33,7 @@ class Preparations:
 
     def __init__(self, instance: Instance, mounts: Mounts, clock: Callable[[], float] = time.monotonic) -> None:
         self._instance = instance
-        self._mounts = mounts
+        self._hierarchies = [served.hierarchy for served in served_by(mounts)]
         self._clock = clock
         self._supplies: dict[_Life, Supply] = {}
         self._tasks: dict[_Life, _Task] = {}
@@ -93,9 +93,12 @@ class Preparations:
             supply.close()
 
     def _is_complete(self, path: str) -> bool:
-        """Whether a cgroup is in all hierarchies. Before, nobody is to ask for its files: some would be missing."""
+        """Whether a cgroup is in all hierarchies that are read.
+
+        Before, nobody is to ask for its files: some would be missing, and the server remembers that for a moment.
+        """
         try:
-            return all(os.path.isdir(one.directory(path)) for one in self._mounts.hierarchies)
+            return all(os.path.isdir(one.directory(path)) for one in self._hierarchies)
         except OutOfSight:
             return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,11 @@ import pytest
 
 from cgroup_model.control import Limits, add_process, apply, create, remove
 from cgroup_model.mounts import discover_mounts
+from procfs_fuse.attach.attachment import attach_from
+from procfs_fuse.attach.containers import Machine
+from procfs_fuse.attach.outcome import Fate
+from procfs_fuse.attach.preparations import Preparations
+from procfs_fuse.instances import Registry
 from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
 from tests.integration.engines import oci_runtime, truth
@@ -86,7 +92,8 @@ def test_rules_and_opting_out(runc: Runtime, root_file_system: Path, instance: C
     with watching(instance, "--engines", "podman") as watch, started(runc, root_file_system, 7) as docker:
         assert instance("attach", "--all", "--exclude", "engine:docker").returncode == 0
         assert not sees_limit(docker)
-        assert not watch.report["containers"]
+        assert not watch.knows(docker.cgroup)
+        assert not watch.failed(docker.cgroup)
 
 
 def test_the_host_is_never_attached(runc: Runtime, root_file_system: Path, instance: CommandLine) -> None:
@@ -120,6 +127,32 @@ def test_what_cannot_be_attached_is_reported_once(runc: Runtime, root_file_syste
                 )
     finally:
         remove(mounts, limited)
+
+
+def test_what_was_made_ready_is_what_is_mounted(instance: CommandLine) -> None:
+    """Files made ready for a cgroup are for that one only, are used once, and leave no descriptor behind."""
+    served = Registry(instance.state_dir).select(None)
+    with unshared("watch-ready") as container, Machine() as machine:
+        cgroup, key = machine.tree.cgroup(container.path), machine.key_of(container.path)
+        before = len(os.listdir("/proc/self/fd"))
+        ready = Preparations(served, machine.tree.mounts)
+        ready.begin(cgroup, key)
+        while ready.next_look is not None:
+            ready.go_on()
+        assert ready.take(replace(cgroup, inode=cgroup.inode + 1)) is None
+        supply = ready.take(cgroup)
+        assert supply is not None
+        made = [clone.target for clone in supply.clones()]
+        assert "/proc/meminfo" in made
+        assert ready.take(cgroup) is None
+        outcome = attach_from(served, container.pid, lambda: supply)
+        assert [one.path for one in outcome.files if one.fate is Fate.MOUNTED] == made
+        assert f"{128 << 10} kB" in container.sh("grep MemTotal /proc/meminfo")
+        ready.begin(cgroup, key)
+        ready.go_on()
+        ready.drop(container.path)
+        assert ready.next_look is None
+        assert len(os.listdir("/proc/self/fd")) == before
 
 
 def churn(runc: Runtime, rootfs: Path, instance: CommandLine, count: int) -> None:
