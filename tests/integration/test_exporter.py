@@ -344,7 +344,7 @@ def test_without_privileges_it_shows_what_it_may(containers: Callable[[int], Non
     containers(0)
 
     # Imported before: the interpreter's own files may be root's.
-    script = "import os, sys, email.parser, encodings.idna; from exporters.cli import main; os.setgroups([]); "
+    script = "import os, sys, tomllib, email.parser, encodings.idna; from exporters.cli import main; os.setgroups([]); "
     script += "os.setgid(65534); os.setuid(65534); sys.exit(main(['--once']))"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()
