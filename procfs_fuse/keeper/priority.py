@@ -11,7 +11,10 @@ _USUAL: Final = 0
 
 
 def hurry() -> None:
-    """Come before others, where nobody has chosen another priority for us and we may; children do not inherit it."""
+    """Come before others, where nobody has chosen another priority for us and we may; children do not inherit it.
+
+    systemd's RestrictRealtime= refuses whatever it does not know, SCHED_RESET_ON_FORK too: then all stays as it is.
+    """
     if os.getpriority(os.PRIO_PROCESS, 0) == _USUAL:
         with contextlib.suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
