@@ -71,11 +71,13 @@ def _told(poller: subprocess.Popen[str]) -> str:
 
 
 def _watched(path: str, server: Server) -> list[str]:
-    if not server.containers:
-        return [f"{server.mountpoint}/proc/{name}" for name in WATCHED]
-    key = escape_path(path)
-    opened = [f"{server.mountpoint}/containers/{key}/proc/{name}" for name in WATCHED[1:]]
-    return [f"{server.containers}/{key}/proc/meminfo", *opened]
+    """Where each file comes from and where it is bound to, as `attach` and users of lxcfs bind them."""
+    sources = [f"{server.mountpoint}/proc/{name}" for name in WATCHED]
+    if server.containers:
+        key = escape_path(path)
+        opened = [f"{server.mountpoint}/containers/{key}/proc/{name}" for name in WATCHED[1:]]
+        sources = [f"{server.containers}/{key}/proc/meminfo", *opened]
+    return [f"{source}:/proc/{name}" for source, name in zip(sources, WATCHED, strict=True)]
 
 
 def _sampled(kit: Kit, number: int, servers: Mapping[str, Server]) -> None:
@@ -91,7 +93,7 @@ def _sampled(kit: Kit, number: int, servers: Mapping[str, Server]) -> None:
             return
         add_process(mounts, path, process.pid)
         with pollers(
-            kit.programs.poller, 1, {path: [f"{s.mountpoint}/proc/loadavg" for s in servers.values()]}
+            kit.programs.poller, 1, {path: [f"{s.mountpoint}/proc/loadavg:/proc/loadavg" for s in servers.values()]}
         ) as asked:
             asked[0].wait()
         for _ in range(kit.some(3)):

@@ -1,8 +1,13 @@
-/* Looks at FILE... once a second for SECONDS, as top does, from the moment standard input ends. Prints how often it
- * looked, and the median time of a look in nanoseconds. */
+/* Looks at files once a second for SECONDS, as top does, from the moment standard input ends. Each is SOURCE:FILE, and
+ * SOURCE is bound over FILE in a mount namespace of this process's own, as in a container. Prints how often it looked,
+ * and the median time of a look in nanoseconds. */
+#define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,13 +47,35 @@ static int look(char **files)
 	return 0;
 }
 
+/* Leaves FILE of each SOURCE:FILE. */
+static int bind(char **files)
+{
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL)) {
+		perror("unshare");
+		return -1;
+	}
+	for (; *files; files++) {
+		char *target = strchr(*files, ':');
+
+		if (!target)
+			return -1;
+		*target++ = 0;
+		if (mount(*files, target, NULL, MS_BIND, NULL)) {
+			perror(*files);
+			return -1;
+		}
+		*files = target;
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	long seconds = argc > 2 ? atol(argv[1]) : 0, number = 0;
 	long *took = calloc(seconds + 1, sizeof(*took));
 	char byte;
 
-	if (!took || seconds < 1)
+	if (!took || seconds < 1 || bind(argv + 2))
 		return 2;
 	while (read(0, &byte, 1) > 0)
 		;
