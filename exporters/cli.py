@@ -61,6 +61,6 @@ def _serve(chosen: Options, given: argparse.Namespace) -> int:
     from exporters.serving import serve  # noqa: PLC0415
 
     raise_descriptor_limit()  # as long as we may
-    give_up(split_address(address)[1] for address in chosen.listen)
-    asyncio.run(serve(chosen, lambda: options(given)))
+    remarks = give_up(split_address(address)[1] for address in chosen.listen)
+    asyncio.run(serve(chosen, lambda: options(given), remarks))
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable
 from typing import Final
 
@@ -18,17 +17,12 @@ READING: Final = {
 _BIND: Final = "CAP_NET_BIND_SERVICE"
 _FIRST_FREE_PORT: Final = 1024
 
-log = logging.getLogger(__name__)
 
-
-def give_up(ports: Iterable[int]) -> None:
-    """Keep what reading takes, and what listening on ``ports`` takes; log what each missing right costs."""
+def give_up(ports: Iterable[int]) -> list[str]:
+    """Keep what reading takes, and what listening on ``ports`` takes; return what the log should say of the rest."""
     binding = {_BIND} if any(0 < port < _FIRST_FREE_PORT for port in ports) else set()
     try:
         held = keep_only(READING.keys() | binding)
     except OSError as error:  # a sandbox that forbids even this
-        log.warning("rights that are not needed are kept: %s", explain(error))
-        return
-    for name, loss in READING.items():
-        if name not in held:
-            log.info("without %s: %s", name, loss)
+        return [f"rights that are not needed are kept: {explain(error)}"]
+    return [f"without {name}: {loss}" for name, loss in READING.items() if name not in held]

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
@@ -174,8 +174,11 @@ class Service:
         self._reloading = asyncio.get_running_loop().create_task(self.reload())
 
 
-async def serve(chosen: Options, reread: Callable[[], Options]) -> None:
-    """Serve until told to end. Raises Failure, ConfigError, OSError, OutOfSight when it cannot begin."""
+async def serve(chosen: Options, reread: Callable[[], Options], remarks: Iterable[str] = ()) -> None:
+    """Serve until told to end, and log ``remarks`` as soon as that has begun.
+
+    Raises Failure, ConfigError, OSError, OutOfSight when it cannot begin.
+    """
     service = Service(chosen, reread)
     try:
         await service.start()
@@ -183,6 +186,8 @@ async def serve(chosen: Options, reread: Callable[[], Options]) -> None:
             name = f"[{host}]" if ":" in host else host
             scheme = "https" if service.uses_tls else "http"
             log.info("serving %s://%s:%d%s", scheme, name, port, chosen.telemetry_path)
+        for remark in remarks:
+            log.info("%s", remark)
         await service.run()
     finally:
         await service.stop()
