@@ -7,7 +7,8 @@ memory. Directories are dropped whole, the one that was read longest ago first.
 
 from cgroup_model.source.answers import CgroupGone, Missing
 from cgroup_model.source.descriptors import MOST_DESCRIPTORS, RESERVED_DESCRIPTORS, default_budget
-from cgroup_model.source.reader import FIRST_READ, Source, SourceStats
+from cgroup_model.source.files import FIRST_READ, SourceStats
+from cgroup_model.source.reader import Source
 
 __all__ = [
     "FIRST_READ",
