@@ -71,7 +71,7 @@ def crowd() -> Iterator[Crowd]:
 
 @contextlib.contextmanager
 def pollers(program: str, seconds: int, files: dict[str, list[str]]) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start a poller in each cgroup (path -> files); they begin when the body does, which reads what they print."""
+    """Start a poller in each cgroup (path -> SOURCE:FILEs); they begin with the body, which reads what they print."""
     mounts = discover_mounts()
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # a pipe of each is open here
