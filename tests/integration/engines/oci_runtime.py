@@ -16,24 +16,11 @@ from typing import Any
 from cgroup_model.mounts import discover_mounts
 from scripts.debian_tools import Tool
 from tests.integration.command_line import eventually
-from tests.integration.engines import programs
+from tests.integration.engines import cgroup_view, programs
 from tests.integration.engines.truth import LIMITS, Limits
 
 PERIOD_USEC = 100_000
 PARENT = f"/cgscope-oci-{os.getpid()}"
-_ONLY_V1 = """
-t=$(mktemp -d)
-mount -t tmpfs none "$t"
-for d in /sys/fs/cgroup/*/; do
-    case $d in */unified/) continue ;; esac
-    mkdir "$t/$(basename "$d")"
-    mount --bind "$d" "$t/$(basename "$d")"
-done
-mount --rbind "$t" /sys/fs/cgroup
-umount -l "$t"
-rmdir "$t"
-"""
-"""In a mount namespace of its own: a machine without the unified hierarchy, as crun refuses hybrid ones."""
 
 
 @dataclass(slots=True)
@@ -50,8 +37,9 @@ class Runtime:
         """A whole command line, in a mount namespace with ``binds``; crun sees no unified hierarchy beside v1's."""
         runtime = [*self.wrapper] if self.wrapper else [self.program.path]
         words = [*runtime, "--root", str(self.folder / "runtime"), *arguments]
-        is_crun = os.path.basename(self.program.path) == "crun"
-        script = _ONLY_V1 if is_crun and discover_mounts().world == "hybrid" else ""
+        mounts = discover_mounts()
+        refuses = os.path.basename(self.program.path) == "crun" and mounts.world == "hybrid"
+        script = cgroup_view.script(one for one in mounts.hierarchies if one.version == 1) if refuses else ""
         script += "".join(f"mount --bind {source} {place}\n" for source, place in self.binds.items())
         if not script:
             return words

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cgroup_model.mounts import discover_mounts
 from scripts.debian_tools import Tool
 from tests.integration.engines import oci_runtime, programs
+from tests.integration.engines.cgroup_view import Namespace
 
 IMAGE = "localhost/box:1"
 DEFAULT_PARENT = "/libpod_parent"
@@ -49,6 +51,8 @@ class Podman(programs.Engine):
     folder: Path
     image: str = IMAGE
     parent: str = field(default_factory=lambda: f"/cgscope-podman-{os.getpid()}")
+    # It makes cgroups in whatever directories there are, also in those without a hierarchy.
+    namespace: Namespace = field(default_factory=lambda: Namespace(discover_mounts().hierarchies))
 
     @classmethod
     def prepare(cls, tool: Callable[[str], Tool], folder: Path, archive: Path) -> Podman:
@@ -74,7 +78,7 @@ class Podman(programs.Engine):
             "CONTAINERS_REGISTRIES_CONF": str(self.folder / "etc/registries.conf"),
             "XDG_RUNTIME_DIR": str(self.folder),
         }
-        return programs.finished([self.program.path, *arguments], environment, self.folder)
+        return programs.finished(self.namespace.words(self.program.path, *arguments), environment, self.folder)
 
     @contextlib.contextmanager
     def default_parent(self) -> Iterator[None]:
@@ -88,6 +92,5 @@ class Podman(programs.Engine):
         """Remove all containers, and their parent's cgroup."""
         self.must("rm", "--all", "--force", "--time", "0")
         self("pod", "rm", "--all", "--force")
-        # Podman leaves its storage's own mount behind.
-        subprocess.run(["umount", "--lazy", str(self.folder / "storage/overlay")], capture_output=True, check=False)
+        self.namespace.close()  # and with it the mount of its storage, which Podman leaves behind
         oci_runtime.discard(self.parent)
