@@ -21,18 +21,45 @@ _MAX: Final = UNLIMITED.value
 Decode = Callable[[Any], Any]
 
 
-def encode(value: object) -> Any:  # noqa: ANN401 - whatever JSON holds
-    """Turn a record, or anything inside of one, into JSON types."""
+class Memo:
+    """What records became this time and last time: one that comes again, the very same object, is not encoded again."""
+
+    def __init__(self) -> None:
+        self._before: dict[int, tuple[object, Any]] = {}
+        self._now: dict[int, tuple[object, Any]] = {}  # by id(), which is nobody else's while the record is held
+
+    def turn(self) -> None:
+        """Begin the next time: what did not come again this time is forgotten."""
+        self._before, self._now = self._now, {}
+
+    def find(self, record: object) -> Any:  # noqa: ANN401 - as `encode`; None: not known
+        """Give what a record became."""
+        known = self._now.get(id(record)) or self._before.get(id(record))
+        if known is None:
+            return None
+        self._now[id(record)] = known
+        return known[1]
+
+    def keep(self, record: object, encoded: Any) -> Any:  # noqa: ANN401
+        """Remember it, and give it back."""
+        self._now[id(record)] = (record, encoded)
+        return encoded
+
+
+def encode(value: object, memo: Memo | None = None) -> Any:  # noqa: ANN401 - whatever JSON holds
+    """Turn a record, or anything inside of one, into JSON types; what a ``memo`` gives is not to be changed."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, enum.Enum):
         return value.value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _encoded_record(value)
+        if memo is None:
+            return _encoded_record(value, None)
+        return memo.find(value) or memo.keep(value, _encoded_record(value, memo))
     if isinstance(value, Mapping):
-        return {str(key): encode(one) for key, one in value.items()}
+        return {str(key): encode(one, memo) for key, one in value.items()}
     if isinstance(value, tuple | list):
-        return [encode(one) for one in value]
+        return [encode(one, memo) for one in value]
     raise TypeError(type(value).__name__)
 
 
@@ -44,12 +71,12 @@ def decode(kind: type, data: object) -> Any:  # noqa: ANN401
         raise ValueError(f"not a {kind.__name__}: {error}") from error
 
 
-def _encoded_record(record: Any) -> dict[str, Any]:  # noqa: ANN401
+def _encoded_record(record: Any, memo: Memo | None) -> dict[str, Any]:  # noqa: ANN401
     found = {}
     for name, default in _defaults(type(record)):  # type: ignore[arg-type] # any class is hashable
         value = getattr(record, name)
         if value is not default and value != default and not isinstance(value, bytes):
-            found[name] = encode(value)
+            found[name] = encode(value, memo)
     return found
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from cgroup_model.codec import decode, encode
+from cgroup_model.codec import Memo, decode, encode
 from cgroup_model.engines import Identity
 from cgroup_model.machine import Machine
 from cgroup_model.rates import Moment, oom_kills
@@ -82,6 +82,7 @@ class Recorder:
         self._most_seconds = most_seconds
         self._most_bytes = most_bytes
         self._count = 0
+        self._memo = Memo()
         with _reported(path, "record to"):
             self._database = sqlite3.connect(path, isolation_level=None, timeout=1.0)
             self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -92,7 +93,8 @@ class Recorder:
 
     def add(self, look: Look) -> bool:
         """Keep a look; False when that was not possible, see `problem`."""
-        data = pack(look)
+        data = pack(look, self._memo)
+        self._memo.turn()
         for _attempt in range(2):
             try:
                 self._insert(look, data)
@@ -195,10 +197,10 @@ class Recording:
         self._database.close()
 
 
-def pack(look: Look) -> bytes:
-    """Turn a look into bytes; the host's raw files are left out."""
+def pack(look: Look, memo: Memo | None = None) -> bytes:
+    """Turn a look into bytes; the host's raw files are left out. ``memo``: what was packed before need not be again."""
     slim = tuple(replace(one, moment=_slim(one.moment)) for one in look.cgroups)
-    text = json.dumps(encode(replace(look, cgroups=slim)), separators=(",", ":"))
+    text = json.dumps(encode(replace(look, cgroups=slim), memo), separators=(",", ":"))
     return zlib.compress(text.encode("utf-8", "surrogatepass"), _ZLIB_LEVEL)
 
 

@@ -32,6 +32,7 @@ from ctop.scene import Brief, Entry, Scene
 _FORGET_SECONDS: Final = 30.0  # a row that was out of sight for longer starts its rates afresh
 _AGELESS_SECONDS: Final = 5.0
 _ABSENT_SECONDS: Final = 30.0  # files that a kernel lacks stay away, but a controller may be enabled meanwhile
+_SETTLED_SECONDS: Final = 60.0  # all cgroups are read in turn, over and over
 _SHORTEST_SECONDS: Final = 0.2  # rates over less are noise: CPU time is counted in ticks
 _CONTROLLERS: Final = ("memory", "cpu", "io", "pids")
 _USEC: Final = 1e6
@@ -90,7 +91,7 @@ class Live:
     ) -> None:
         """Open everything; raises `OutOfSight` when no cgroup file system is mounted."""
         self.mounts = discover_mounts(proc_root)
-        self.source = Source(absent_seconds=_ABSENT_SECONDS, remember=True)
+        self.source = Source(absent_seconds=_ABSENT_SECONDS, settled_seconds=_SETTLED_SECONDS, remember=True)
         self.tree = Tree(self.mounts, self.source, container_path=container_path, proc_root=proc_root)
         self._proc = Proc(proc_root)
         self._host = HostFiles(proc_root, sys_root)

@@ -39,6 +39,7 @@ from procfs_fuse.triggers import Triggers
 from procfs_fuse.views import TREES, VIEWS
 
 _UPKEEP_SECONDS = 10.0
+_SETTLED_SECONDS = 60.0  # containers look once a second, or at their alerts' intervals
 _IDLE = (0, 0, 0)
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class Service:
         chosen = self._chosen = (selection or Selection()).of({**VIEWS, **TREES})
         views = [view for path, view in VIEWS.items() if path in chosen]
         trees = [tree for path, tree in TREES.items() if path in chosen]
-        self.source = Source(remember=True)
+        self.source = Source(settled_seconds=_SETTLED_SECONDS, remember=True)
         mounts = discover_mounts(proc_root)
         self.tree = Tree(
             mounts, self.source, container_path=container_path, container_id=_container_id, proc_root=proc_root

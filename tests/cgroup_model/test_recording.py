@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cgroup_model.codec import decode, encode
+from cgroup_model.codec import Memo, decode, encode
 from cgroup_model.engines import Identity, Kind
 from cgroup_model.machine import Machine
 from cgroup_model.rates import Interface, Moment
@@ -73,6 +73,29 @@ def test_any_record_comes_back(memory: Memory, pressure: PressureResource) -> No
     """Whatever a kernel says."""
     assert decode(Memory, encode(memory)) == memory
     assert decode(PressureResource, encode(pressure)) == pressure
+
+
+def test_the_same_record_is_encoded_once() -> None:
+    """As long as it comes again each time; an equal one that is another object is encoded for itself."""
+    memo, record = Memo(), Memory(current=5, stat=MemoryStat(anon=3))
+    first = encode(record, memo)
+    for _ in range(3):
+        memo.turn()
+        assert encode(record, memo) is first
+    assert encode(replace(record), memo) is not first
+    memo.turn()
+    memo.turn()
+    assert encode(record, memo) is not first
+    assert encode(record, memo) == first
+
+
+def test_what_is_remembered_changes_nothing() -> None:
+    """Looks that share records are packed as each of them alone would be."""
+    memo, one = Memo(), look(1.0)
+    for seconds in (1.0, 2.0, 3.0):
+        shown = replace(one, taken_at=seconds, cgroups=(*one.cgroups, *look(seconds, oom=int(seconds)).cgroups))
+        assert pack(shown, memo) == pack(shown)
+        memo.turn()
 
 
 def test_raw_files_of_the_host_are_not_kept() -> None:
