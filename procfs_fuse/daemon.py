@@ -27,11 +27,11 @@ from procfs_fuse.control_socket import Server, listen
 from procfs_fuse.instances import USERS_LOCK, Claim, Instance
 from procfs_fuse.keeper.holdings import Holdings
 from procfs_fuse.keeper.journal import CONNECTIONS
-from procfs_fuse.keeper.priority import hurry
 from procfs_fuse.keeper.repairs import Repairs
 from procfs_fuse.keeper.service_manager import ServiceManager
 from procfs_fuse.keeper.supervision import Supervision
 from procfs_fuse.keeper.taking_up import take_up
+from procfs_fuse.priority import hurry
 from procfs_fuse.settings import Settings
 from procfs_fuse.transport.loop import Loop
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
@@ -17,12 +15,11 @@ from procfs_fuse import syscalls
 from procfs_fuse.attach.rules import Rule, Rules, engines
 from procfs_fuse.cli._common import add_mount, add_state_dir, need_root
 from procfs_fuse.instances import Instance, Registry
+from procfs_fuse.priority import hurry
 
 if TYPE_CHECKING:
     from procfs_fuse.attach import Outcome
     from procfs_fuse.attach.containers import Container, Machine
-
-_URGENT: Final = -10  # it has work for milliseconds, when everybody else begins something; containers wait for nothing
 
 EXAMPLES: Final = """\
 examples:
@@ -106,8 +103,7 @@ def _watch(arguments: argparse.Namespace, instance: Instance) -> int:
         raise UsageError("--watch needs --all", "name no containers: say which with --include and --exclude")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     syscalls.set_process_name("procfs-attach")
-    with contextlib.suppress(PermissionError):
-        os.setpriority(os.PRIO_PROCESS, 0, _URGENT)
+    hurry(with_children=True)  # its work takes milliseconds, when everybody else begins something; nothing waits for it
     rules = Rules(arguments.engines, tuple(arguments.include), tuple(arguments.exclude))
 
     def watch() -> int:

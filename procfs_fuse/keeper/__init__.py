@@ -8,7 +8,6 @@
 `crew`                    who serves and who stands by
 `nursery`                 a process with everything imported that forks workers
 `worker`                  a process that serves
-`priority`                who need not wait for a CPU
 `watchdog`                which worker hangs
 `service_manager`         what systemd is told, and keeps for us
 ========================  =================================================================================

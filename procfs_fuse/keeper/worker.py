@@ -19,7 +19,7 @@ from procfs_fuse.control_socket import Server
 from procfs_fuse.keeper.channel import Channel, Closed
 from procfs_fuse.keeper.holdings import Holdings
 from procfs_fuse.keeper.journal import CONNECTIONS, Journal, Kept
-from procfs_fuse.keeper.priority import hurry, take_turns
+from procfs_fuse.priority import hurry, take_turns
 from procfs_fuse.service import Link, Service
 from procfs_fuse.settings import Settings
 from procfs_fuse.transport.negotiation import Negotiated

@@ -165,7 +165,10 @@ def test_containers_heal(command: CommandLine, tmp_path: Path, count: int, times
 
 @NATIVE_ONLY
 def test_another_instance_takes_dead_files_over(command: CommandLine, tmp_path: Path) -> None:
-    """`attach` puts living files in the place of dead ones, each once, and nobody sees the machine's meanwhile."""
+    """`attach` puts living files in the place of dead ones, each once.
+
+    That a file is seen bare between two system calls is nothing that this can be relied on to catch.
+    """
     first, second = (tmp_path / name for name in ("first", "second"))
     first.mkdir()
     second.mkdir()

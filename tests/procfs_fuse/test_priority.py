@@ -10,10 +10,10 @@ import pytest
 
 PROGRAM = """
 import os, subprocess, threading
-from procfs_fuse.keeper.priority import hurry, take_turns
+from procfs_fuse.priority import hurry, take_turns
 def now(): return os.getpriority(os.PRIO_PROCESS, 0)
 os.setpriority(os.PRIO_PROCESS, 0, {chosen})
-hurry()
+hurry({how})
 found = [now(), int(subprocess.run(["nice"], capture_output=True).stdout)]
 thread = threading.Thread(target=lambda: found.append(now()))
 thread.start()
@@ -24,9 +24,11 @@ print(*found, now())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="priorities above the usual one are root's")
-@pytest.mark.parametrize(("chosen", "seen"), [(0, "-10 0 0 0"), (3, "3 3 3 3")])
-def test_hurry_is_not_inherited(chosen: int, seen: str) -> None:
-    """Programs and threads that are started meanwhile have the usual priority; what an operator chose stays."""
-    words = [sys.executable, "-c", PROGRAM.format(chosen=chosen)]
+@pytest.mark.parametrize(("chosen", "how"), [(0, ""), (0, "with_children=True"), (3, ""), (3, "with_children=True")])
+def test_hurry(chosen: int, how: str) -> None:
+    """Programs and threads that are started meanwhile come first only if wanted; what an operator chose stays."""
+    others = chosen or (-10 if how else 0)
+    seen = f"{chosen or -10} {others} {others} {chosen}"
+    words = [sys.executable, "-c", PROGRAM.format(chosen=chosen, how=how)]
     found = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (found.stdout.strip(), found.stderr) == (seen, "")

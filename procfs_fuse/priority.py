@@ -1,4 +1,4 @@
-"""Who is waited for by everybody must not wait for a CPU: the keeper, and a worker until it has taken over."""
+"""Who must not wait for a CPU: the keeper and a worker until it has taken over, for whom all wait; who attaches."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ _HURRIED: Final = -10
 _USUAL: Final = 0
 
 
-def hurry() -> None:
-    """Come before others, where nobody has chosen another priority for us and we may; children do not inherit it.
+def hurry(*, with_children: bool = False) -> None:
+    """Come before others, where nobody has chosen another priority for us and we may; children do so only if wanted.
 
     systemd's RestrictRealtime= refuses whatever it does not know, SCHED_RESET_ON_FORK too: then all stays as it is.
     """
     if os.getpriority(os.PRIO_PROCESS, 0) == _USUAL:
         with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
+            if not with_children:
+                os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
             os.setpriority(os.PRIO_PROCESS, 0, _HURRIED)
 
 
