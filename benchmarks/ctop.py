@@ -30,6 +30,7 @@ from typing import Final
 
 from cgroup_model.control import add_process, create, kill, remove
 from cgroup_model.mounts import discover_mounts
+from scripts.bytecode import compile_packages
 
 TOP: Final = "/cgscope-bench-ctop"
 PODS: Final = 250  # of three containers each: with the pods, a thousand cgroups
@@ -199,6 +200,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each measurement; default {SECONDS:g}")
     parser.add_argument("--json", metavar="FILE", help="write the figures there")
     options = parser.parse_args()
+    compile_packages()
     with cgroups(), peer() as pypi:
         found = candidates(pypi)
         for number in range(options.rounds):

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from cgroup_model.mounts import discover_mounts
+from scripts.bytecode import compile_packages
 from scripts.debian_tools import TOOLS, DebianTools, FetchError, Unavailable
 from scripts.outcome import Outcome, closing_line, table
 from scripts.parts import GUEST, READING, ROOT, Part, command, parts
@@ -117,6 +118,7 @@ def prepare() -> None:
 
     Failures are told and are not the end: whatever needs the missing part fails by itself, or says why it does not.
     """
+    compile_packages()
     try:
         for name in TOOLS:
             DebianTools().tool(name)
