@@ -235,12 +235,7 @@ class Tree:
         return known is not None and known.until is None
 
     def _resolve_containers(self) -> dict[str, Cgroup]:
-        found = {}
-        for path in self._discover().containers:
-            try:
-                found[path] = self.cgroup(path)
-            except CgroupGone:
-                continue
+        found = {path: self._located(path, inode) for path, inode in self._discover().inodes.items()}
         keys = container_keys(found, self._container_id)
         return {key: found[path] for key, path in keys.items()}
 

@@ -12,8 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-_SAFE: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-")
-_QUOTED: Final = [chr(byte) if byte in _SAFE else f"%{byte:02X}" for byte in range(256)]
+_UNSAFE: Final = re.compile(rb"[^A-Za-z0-9_.-]")
 _WHOLE: Final = re.compile(r"(?:[A-Za-z0-9_.-]|%[0-9A-F]{2})+")
 
 _NAME_MAX: Final = 255  # bytes in a file name, include/uapi/linux/limits.h
@@ -31,7 +30,7 @@ def escape_path(path: str) -> str:
     raw = os.fsencode(path)
     if not raw:
         raise ValueError("an empty path has no key")
-    key = "".join(map(_QUOTED.__getitem__, raw))
+    key = _UNSAFE.sub(_quoted, raw).decode("ascii")
     if key in {".", ".."}:
         return key.replace(".", "%2E")
     if len(key) <= _NAME_MAX:
@@ -40,6 +39,10 @@ def escape_path(path: str) -> str:
 
     digest = hashlib.blake2b(raw, digest_size=_DIGEST_BYTES).hexdigest()
     return key[:_HEAD_LENGTH] + _HASH_MARK + digest
+
+
+def _quoted(byte: re.Match[bytes]) -> bytes:
+    return b"%%%02X" % ord(byte[0])
 
 
 def unescape_path(key: str) -> str:
