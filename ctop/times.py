@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 from cgscope.quantities import parse_duration
@@ -23,8 +23,8 @@ def parse_moment(text: str, shown: datetime) -> float:
     """
     word = text.strip()
     if word[:1] in {"-", "+"}:
-        step = timedelta(seconds=parse_duration(word[1:]))
-        return (shown - step if word[0] == "-" else shown + step).timestamp()
+        step = parse_duration(word[1:])
+        return shown.timestamp() + (-step if word[0] == "-" else step)
     if found := _CLOCK.fullmatch(word):
         hour, minute, second = (int(part or 0) for part in found.groups())
         return shown.replace(hour=hour, minute=minute, second=second, microsecond=0).timestamp()

@@ -29,27 +29,21 @@ class Clock(Common):
     @work
     async def action_interval(self) -> None:
         """Ask for the interval."""
-        text = await self.app.push_screen_wait(Prompt("Interval, such as 500ms, 2s", f"{self.ctop.settings.delay:g}s"))
-        if text is None:
-            return
-        try:
+        now = f"{self.ctop.settings.delay:g}s"
+        text = await self.app.push_screen_wait(Prompt("Interval, such as 500ms, 2s", now, parse_duration))
+        if text is not None:
             self.say(f"every {format_duration(self.ctop.set_delay(parse_duration(text)))}")
-        except ValueError as error:
-            self.say(str(error), problem=True)
 
     @work
     async def action_jump(self) -> None:
         """Ask for a time and go there."""
-        text = await self.app.push_screen_wait(Prompt("Go to a time, such as 14:05, 2026-01-01 12:00, -10m"))
-        if text is None:
-            return
-        now = self.session.scene.taken_at if self.session.scene is not None else time.time()
-        try:
-            self.session.jump(parse_moment(text, datetime.fromtimestamp(now, self.ctop.zone)))
-        except ValueError as error:
-            self.say(str(error), problem=True)
-            return
-        self.redraw()
+        taken_at = self.session.scene.taken_at if self.session.scene is not None else time.time()
+        shown = datetime.fromtimestamp(taken_at, self.ctop.zone)
+        question = "Go to a time, such as 14:05, 2026-01-01 12:00, -10m"
+        text = await self.app.push_screen_wait(Prompt(question, check=lambda text: parse_moment(text, shown)))
+        if text is not None:
+            self.session.jump(parse_moment(text, shown))
+            self.redraw()
 
     def action_next_oom(self) -> None:
         """Go to the next OOM kill."""

@@ -94,7 +94,7 @@ class Common(Screen[None]):
     async def _ask(self, action: Action, machine: Machine, target: Target) -> None:
         """Ask for what the action needs, then whether it is meant."""
         argument = await self.app.push_screen_wait(Prompt(action.ask, check=action.check)) if action.ask else ""
-        if argument is None or (action.ask and not argument.strip()):
+        if argument is None:
             return
         question = f"{action.label}{f' to {clean(argument)}' if argument else ''}: {target.title}?"
         if await self.app.push_screen_wait(Confirm(question, f"{action.warning}\n{clean(target.path)}")):

@@ -188,15 +188,21 @@ class Prompt(Dialog[str | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Answer, or say what is wrong and let it be mended; an empty line gives up."""
+        if not event.value.strip():
+            self.dismiss(None)
+            return
         try:
-            if event.value.strip():
-                self._check(event.value)
+            self._check(event.value)
         except ValueError as error:
             problem = self.query_one("#problem", Static)
             problem.remove_class("empty")
             problem.update(Text(printable(str(error)), style="bold"))
             return
         self.dismiss(event.value)
+
+    def on_input_changed(self) -> None:
+        """Take back what was wrong with another text."""
+        self.query_one("#problem", Static).add_class("empty")
 
 
 class Confirm(Dialog[bool]):

@@ -121,3 +121,9 @@ def test_no_moments(text: str) -> None:
     """One line that says what is."""
     with pytest.raises(ValueError, match=r".+"):
         parse_moment(text, datetime(2026, 1, 1, 12, tzinfo=UTC))
+
+
+def test_a_moment_beyond_all_calendars() -> None:
+    """Far away is before or after everything, and no error."""
+    shown = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    assert parse_moment("-999999999d", shown) < shown.timestamp() < parse_moment(f"+{'9' * 400}d", shown)

@@ -67,6 +67,12 @@ class Run:
         return self.app.screen.query_one("#foot", Lines).text[0]
 
     @property
+    def problem(self) -> str:
+        """What the dialog complains about; empty when it does not."""
+        said = self.app.screen.query_one("#problem", Static)
+        return str(said.render()) if said.display else ""
+
+    @property
     def lines(self) -> list[str]:
         """The list as it is drawn."""
         return self.app.screen.query_one("#list", Lines).text
@@ -351,7 +357,7 @@ async def test_pause_and_step_back() -> None:
 
 
 async def test_interval() -> None:
-    """{ and } halve and double within bounds; d asks; nonsense is a message."""
+    """{ and } halve and double within bounds; d asks: nonsense is refused in the dialog, nothing changes nothing."""
     async with running() as run:
         await run.press("{")
         assert run.app.settings.delay == SLOW / 2
@@ -360,7 +366,15 @@ async def test_interval() -> None:
         await run.press("d")
         assert isinstance(run.app.screen, Prompt)
         await run.press("ctrl+u", "x", "enter")
-        assert "not a duration" in run.foot
+        assert "not a duration" in run.problem
+        await run.press("backspace")
+        assert not run.problem
+        await run.press("3", "s", "enter")
+        assert run.app.settings.delay == 3
+        assert "every 3s" in run.foot
+        await run.press("d", "ctrl+u", "enter")
+        assert isinstance(run.app.screen, MainScreen)
+        assert run.app.settings.delay == 3
 
 
 async def test_settings_are_saved(tmp_path: Path) -> None:
@@ -434,9 +448,7 @@ async def test_a_wrong_argument_can_be_mended() -> None:
         run.app.push_screen(Prompt("Tasks", check=parse_tasks), answers.append)
         await run.press(*"7x", "enter")
         assert isinstance(run.app.screen, Prompt)
-        problem = run.app.screen.query_one("#problem", Static)
-        assert problem.display
-        assert "'7x' is no number of tasks" in str(problem.render())
+        assert "'7x' is no number of tasks" in run.problem
         await run.press("backspace", "enter")
         assert answers == ["7"]
 
@@ -462,7 +474,9 @@ async def test_a_recording_cannot_be_changed(tmp_path: Path) -> None:
         await run.press("J", *"+1m", "enter")
         assert "4/6" in run.foot
         await run.press("J", "x", "enter")
-        assert "not a time" in run.foot
+        assert "not a time" in run.problem
+        await run.press("escape")
+        assert "4/6" in run.foot
         await run.press("x")
         assert "cannot be changed" in run.foot
         await run.press("enter", "[", "l", "p")
