@@ -12,6 +12,7 @@ from exporters.subject import Machine
 
 _MOUNT = ("mountpoint",)
 _ORIGIN = "its sockets, as `procfs-fuse status`"
+_ATTACHED = "attached.json of its state directory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +107,12 @@ def _attached(machine: Machine) -> Iterator[tuple[LabelValues, Attached]]:
             yield (one.mountpoint,), one.attached
 
 
+def _failures(machine: Machine) -> Iterator[tuple[LabelValues, _Count]]:
+    for (mountpoint,), attached in _attached(machine):
+        for reason, number in attached.failed_total.items():
+            yield (mountpoint, reason), _Count(number)
+
+
 def _processes(machine: Machine) -> Iterator[tuple[LabelValues, Process]]:
     for one in _health(machine).instances:
         for part, process in one.processes.items():
@@ -195,6 +202,7 @@ _REQUEST = (*_MOUNT, "connection", "operation")
 _ERROR = (*_MOUNT, "kind")
 _FALLBACK = (*_MOUNT, "file", "reason")
 _UNREADABLE = (*_MOUNT, "part", "reason")
+_FAILURE = (*_MOUNT, "reason")
 _PROCESS = (*_MOUNT, "process")
 
 FAMILIES = (
@@ -259,9 +267,6 @@ FAMILIES = (
                         "procfs_fuse_attaches_total", "Containers attached so far.", "attached_total", labels=_MOUNT
                     ),
                     counter(
-                        "procfs_fuse_attach_failures_total", "Attempts that failed.", "failed_total", labels=_MOUNT
-                    ),
-                    counter(
                         "procfs_fuse_attach_delay_seconds_total",
                         "Time from the start of a container's program to its last file, of timed attaches together.",
                         "delay_seconds_total",
@@ -281,7 +286,23 @@ FAMILIES = (
                     ),
                 ),
                 labels=_MOUNT,
-                origin="attached.json of its state directory",
+                origin=_ATTACHED,
+            ),
+            Group(
+                _Count,
+                _failures,
+                (
+                    counter(
+                        "procfs_fuse_attach_failures_total",
+                        "Containers that could not be attached, after four attempts: the kernel has no calls for it "
+                        "(kernel), it is none of ours (refused), there are no files for it (files), no process could "
+                        "enter it (helper) or that hung there (hangs), one of the files could not be mounted (mount).",
+                        "value",
+                        labels=_FAILURE,
+                    ),
+                ),
+                labels=_FAILURE,
+                origin=_ATTACHED,
             ),
             Group(
                 Process,

@@ -44,7 +44,7 @@ class Attached:
     attached: int
     lacking: int
     attached_total: int
-    failed_total: int
+    failed_total: Mapping[str, int]  # by reason
     timed_total: int | None = None
     late_total: int | None = None
     delay_seconds_total: float | None = None
@@ -56,7 +56,7 @@ class Attached:
         try:
             rows = told["containers"]
             lacking = sum(row["problem"] is not None for row in rows)
-            totals = int(told["attached_total"]), int(told["failed_total"])
+            totals = int(told["attached_total"]), dict(told["failed_total"])
             return cls(len(rows) - lacking, lacking, *totals, **{name: told[name] for name in _TIMES if name in told})
         except (KeyError, TypeError, ValueError):
             return None

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
+from cgscope.errors import explain
 from procfs_fuse.attach import entering, inside, mountfd, mountinfo, nesting
-from procfs_fuse.attach.outcome import Outcome
+from procfs_fuse.attach.outcome import Outcome, Reason
 from procfs_fuse.attach.sources import Clones, Places, Supply
 from procfs_fuse.attach.target import Gone, Target
 from procfs_fuse.instances import Instance
@@ -41,14 +42,14 @@ def attach_from(
 ) -> Outcome:
     """`attach` with mounts that ``supply`` gives: perhaps from before. They are closed afterwards."""
     if not mountfd.supported():
-        return Outcome(problem=_NO_CALLS)
+        return Outcome(problem=_NO_CALLS, reason=Reason.KERNEL)
     try:
         with Target(pid) as target, lock(instance), supply() as supplied:
             return _put(target, supplied, nesting_choice)
     except Gone:
         return _gone(pid)
     except entering.Failed as failure:
-        return Outcome(problem=str(failure))
+        return Outcome(problem=str(failure), reason=failure.reason)
 
 
 def detach(instance: Instance | None, pid: int) -> Outcome:
@@ -60,7 +61,7 @@ def detach(instance: Instance | None, pid: int) -> Outcome:
     except Gone:
         return _gone(pid)
     except entering.Failed as failure:
-        return Outcome(problem=str(failure))
+        return Outcome(problem=str(failure), reason=failure.reason)
 
 
 @contextlib.contextmanager
@@ -76,7 +77,10 @@ def lock(instance: Instance) -> Iterator[None]:
 
 def _put(target: Target, supply: Supply, nesting_choice: Nesting) -> Outcome:
     host_peers = mountinfo.peers_of(mountinfo.of_process(os.getpid()))
-    clones = supply.clones()
+    try:
+        clones = supply.clones()
+    except OSError as error:
+        return Outcome(problem=f"its files cannot be cloned: {explain(error)}", reason=Reason.FILES)
     work = partial(_mount, supply.places, clones, host_peers, nesting_choice)
     return Outcome.from_json(entering.inside(target, work, [clone.descriptor for clone in clones]))
 
@@ -90,7 +94,7 @@ def _mount(places: Places, clones: Clones, host_peers: frozenset[int], choice: N
     try:
         attacher.put_all(clones)
     except inside.Unfinished as unfinished:
-        return Outcome(problem=str(unfinished)).to_json()
+        return Outcome(problem=str(unfinished), reason=Reason.MOUNT).to_json()
     if original is not None and choice is Nesting.SPARE_PROC and original.peers not in host_peers:
         place = nesting.mount_spare(lines, original)
         attacher.notes.spare += [place] if place is not None else []

@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 
 from cgscope.errors import explain
 from procfs_fuse import syscalls
+from procfs_fuse.attach.outcome import Reason
 from procfs_fuse.attach.target import Gone, Target
 from procfs_fuse.descriptors import close_all_but
 
@@ -30,6 +31,10 @@ _MOST_ANSWER_BYTES: Final = 1 << 20
 
 class Failed(Exception):
     """The work could not be done; the text is for people."""
+
+    def __init__(self, text: str, reason: Reason = Reason.HELPER) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def inside(target: Target, work: Work, keep: Collection[int], patience_seconds: float = PATIENCE_SECONDS) -> Any:  # noqa: ANN401 - JSON
@@ -56,7 +61,7 @@ def inside(target: Target, work: Work, keep: Collection[int], patience_seconds: 
 
 def _understood(answer: bytes | None, target: Target, patience_seconds: float) -> Any:  # noqa: ANN401 - JSON
     if answer is None:
-        raise Failed(f"no end after {patience_seconds:g} s: something that is mounted there hangs")
+        raise Failed(f"no end after {patience_seconds:g} s: something that is mounted there hangs", Reason.HANGS)
     if not answer:
         if target.gone:
             raise Gone(target.pid)

@@ -22,6 +22,17 @@ class Fate(enum.Enum):
     FAILED = "failed"
 
 
+class Reason(enum.Enum):
+    """Why a container could not be attached, as metrics count it; the sentence beside it says more."""
+
+    KERNEL = "kernel"  # it has no calls for that
+    REFUSED = "refused"  # not a container's process, or not ours to look into
+    FILES = "files"  # the instance has none for it, or they cannot be cloned
+    HELPER = "helper"  # the process that is to mount them could not be made, or not enter
+    HANGS = "hangs"  # it had to be killed
+    MOUNT = "mount"  # one of them could not be mounted
+
+
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
     """One path."""
@@ -39,6 +50,7 @@ class Outcome:
     spare: tuple[str, ...] = ()  # where pristine procfs or sysfs were mounted, for nested containers
     problem: str | None = None
     gone: bool = False  # the container ended meanwhile: nobody's fault
+    reason: Reason | None = None  # of the problem
 
     @property
     def ok(self) -> bool:
@@ -64,13 +76,21 @@ class Outcome:
     def to_json(self) -> dict[str, Any]:
         """JSON types, see `from_json`."""
         files = [{"path": one.path, "fate": one.fate.value, "note": one.note} for one in self.files]
-        return {"files": files, "spare": list(self.spare), "problem": self.problem, "gone": self.gone}
+        reason = self.reason.value if self.reason is not None else None
+        return {
+            "files": files,
+            "spare": list(self.spare),
+            "problem": self.problem,
+            "gone": self.gone,
+            "reason": reason,
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Outcome:
         """Inverse of `to_json`."""
         files = (FileOutcome(one["path"], Fate(one["fate"]), one["note"]) for one in data["files"])
-        return cls(tuple(files), tuple(data["spare"]), data["problem"], data["gone"])
+        reason = Reason(data["reason"]) if data["reason"] is not None else None
+        return cls(tuple(files), tuple(data["spare"]), data["problem"], data["gone"], reason)
 
 
 @dataclass(slots=True)

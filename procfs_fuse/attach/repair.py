@@ -68,7 +68,7 @@ def _repair_one(pid: int, places: Places, lines: list[MountLine]) -> Outcome:
             keep = [clone.descriptor for clone in clones]
             return Outcome.from_json(entering.inside(target, work, keep, _PATIENCE_SECONDS))
     except entering.Failed as failure:
-        return Outcome(problem=str(failure))
+        return Outcome(problem=str(failure), reason=failure.reason)
 
 
 def _flags(line: MountLine) -> int:

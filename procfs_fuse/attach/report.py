@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from cgscope.state import ATTACHED
 from procfs_fuse.attach.containers import Container
-from procfs_fuse.attach.outcome import Outcome
+from procfs_fuse.attach.outcome import Outcome, Reason
 
 LATE_SECONDS: Final = 0.05
 """A container that was attached later than this after its program's start."""
@@ -26,13 +27,15 @@ class Entry:
     title: str
     pid: int
     problem: str | None
+    reason: str | None  # of the problem, in one word
     at: float  # seconds since the epoch
     delay_seconds: float | None  # from the start of its program to its last file; None: nobody told of the start
 
     @classmethod
     def of(cls, container: Container, outcome: Outcome, delay_seconds: float | None = None) -> Entry:
         """What became of a container just now."""
-        return cls(container.path, container.title, container.pid, outcome.problem, time.time(), delay_seconds)
+        reason = outcome.reason.value if outcome.reason is not None else None
+        return cls(container.path, container.title, container.pid, outcome.problem, reason, time.time(), delay_seconds)
 
 
 class Report:
@@ -42,7 +45,8 @@ class Report:
         self._path = os.path.join(directory, ATTACHED)
         self._entries: dict[str, Entry] = {}
         self._live = live
-        self._attached = self._failed = self._timed = self._late = 0
+        self._attached = self._timed = self._late = 0
+        self._failed: Counter[str] = Counter()
         self._delay_seconds = 0.0
         self._changed = True
         self._written_at: float | None = None
@@ -56,7 +60,8 @@ class Report:
         """Add or replace a container's entry."""
         self._entries[entry.cgroup] = entry
         self._attached += entry.problem is None
-        self._failed += entry.problem is not None
+        if entry.reason is not None:
+            self._failed[entry.reason] += 1
         if entry.delay_seconds is not None:
             self._timed += 1
             self._delay_seconds += entry.delay_seconds
@@ -80,7 +85,7 @@ class Report:
             "watcher": os.getpid(),
             "events": self._live,
             "attached_total": self._attached,
-            "failed_total": self._failed,
+            "failed_total": {reason.value: self._failed[reason.value] for reason in Reason},
             "timed_total": self._timed,
             "late_total": self._late,
             "delay_seconds_total": self._delay_seconds,
@@ -96,9 +101,9 @@ class Report:
 def read(directory: str) -> Mapping[str, Any] | None:
     """What the watcher of an instance has written; None when there never was one.
 
-    ``{"watcher": pid, "events": bool, "attached_total", "failed_total", "timed_total": of how many the delay is known,
-    "late_total", "delay_seconds_total", "containers": [{"cgroup", "title", "pid", "problem", "at",
-    "delay_seconds"}]}``.
+    ``{"watcher": pid, "events": bool, "attached_total", "failed_total": {reason: number}, "timed_total": of how many
+    the delay is known, "late_total", "delay_seconds_total", "containers": [{"cgroup", "title", "pid", "problem",
+    "reason", "at", "delay_seconds"}]}``.
     """
     try:
         with open(os.path.join(directory, ATTACHED), encoding="utf-8", errors="surrogateescape") as file:

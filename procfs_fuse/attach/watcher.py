@@ -28,11 +28,12 @@ from procfs_fuse.attach.attachment import Nesting, attach_from
 from procfs_fuse.attach.containers import Container, Machine
 from procfs_fuse.attach.exec_events import ExecEvents, Lost
 from procfs_fuse.attach.mountinfo import MountLine
-from procfs_fuse.attach.outcome import Outcome
+from procfs_fuse.attach.outcome import Outcome, Reason
 from procfs_fuse.attach.preparations import Preparations
 from procfs_fuse.attach.report import Entry, Report
 from procfs_fuse.attach.rules import Rules
 from procfs_fuse.attach.sources import Supply
+from procfs_fuse.attach.target import Refused
 from procfs_fuse.instances import Instance
 
 _YOUNG_SECONDS: Final = 10.0  # a new cgroup is looked at so long: then its container has started, or will be noticed
@@ -189,14 +190,13 @@ class Watcher:
 
     def _look_at_young(self) -> None:
         began = now = self._clock()
-        for path, young in list(self._young.items()):
+        for path, young in sorted(self._young.items(), key=_urgency):
             if now > young.until:
                 self._forget_young(path)
             elif now >= young.next_look and now - began < _ROUND_SECONDS:
                 young.until = min(young.until, now + _YOUNG_SECONDS)
                 young.next_look = now + young.pause
                 young.pause *= 1 if self._events is None else 2  # what happens is told: looking is for what was lost
-                self._young[path] = self._young.pop(path)  # the others first, next time
                 with contextlib.suppress(Failure, CgroupGone, OutOfSight):
                     self._attempt(self._machine.at(path))
                 now = self._clock()
@@ -215,7 +215,8 @@ class Watcher:
                 return
             outcome = attach_from(self._instance, container.pid, partial(self._supply, container), self._nesting)
         except Failure as failure:
-            outcome = Outcome(problem=str(failure))
+            reason = Reason.REFUSED if isinstance(failure, Refused) else Reason.FILES
+            outcome = Outcome(problem=str(failure), reason=reason)
         except OSError:
             return  # it ended while we looked
         self._take_note(container, outcome, young, executed_at)
@@ -275,6 +276,12 @@ class Watcher:
             if not self._machine.exists(path):  # a container of a bare runtime may be at any path
                 self._namespaces.pop(path, None)
                 self.report.drop(path)
+
+
+def _urgency(item: tuple[str, Young]) -> tuple[bool, float]:
+    """Order of looks: a container that could not be attached runs, while the cgroups of the others may be empty."""
+    _path, young = item
+    return not young.attempts, young.next_look
 
 
 def _subscribed() -> ExecEvents | None:

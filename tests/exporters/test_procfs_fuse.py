@@ -39,7 +39,7 @@ WORKER = {
 }
 ATTACHED = {
     "attached_total": 9,
-    "failed_total": 4,
+    "failed_total": {"mount": 4, "hangs": 0},
     "timed_total": 8,
     "late_total": 2,
     "delay_seconds_total": 0.5,
@@ -139,7 +139,8 @@ def test_everything_that_is_told_is_a_metric(base: Path, proc: Proc) -> None:
         f"procfs_fuse_attached_containers{{{on}}} 2",
         f"procfs_fuse_unattached_containers{{{on}}} 1",
         f"procfs_fuse_attaches_total{{{on}}} 9",
-        f"procfs_fuse_attach_failures_total{{{on}}} 4",
+        f'procfs_fuse_attach_failures_total{{{on},reason="mount"}} 4',
+        f'procfs_fuse_attach_failures_total{{{on},reason="hangs"}} 0',
         f"procfs_fuse_attach_delay_seconds_total{{{on}}} 0.5",
         f"procfs_fuse_timed_attaches_total{{{on}}} 8",
         f"procfs_fuse_late_attaches_total{{{on}}} 2",

@@ -122,6 +122,7 @@ def test_what_cannot_be_attached_is_reported_once(runc: Runtime, root_file_syste
             with started(runc, root_file_system, 10) as another:
                 assert eventually(lambda: watch.failed(another.cgroup))
                 assert not watch.failed(container.cgroup)
+                assert watch.report["failed_total"]["helper"]
                 assert eventually(
                     lambda: watch.log.count(f"cannot attach docker:{Path(another.cgroup).name[:12]}") == 1
                 )
@@ -169,7 +170,7 @@ def churn(runc: Runtime, rootfs: Path, instance: CommandLine, count: int) -> Non
         assert eventually(lambda: watch.descriptors <= descriptors)
         assert watch.resident_bytes < memory + (8 << 20)
         assert watch.report["attached_total"] >= count // 4
-        assert watch.report["failed_total"] == 0
+        assert not any(watch.report["failed_total"].values())
 
 
 def test_many_short_containers(runc: Runtime, root_file_system: Path, instance: CommandLine) -> None:
