@@ -42,8 +42,12 @@ class Level:
     """A cgroup or an ancestor of it in the hierarchy of one controller."""
 
     path: str
-    directories: Mapping[str, str]  # the one controller -> its directory, as dialects want it
-    key: tuple[str, str]  # the controller and its directory, again
+    key: tuple[str, str]  # the controller and its directory
+
+    @property
+    def directories(self) -> Mapping[str, str]:
+        """The same as dialects want it."""
+        return dict((self.key,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +109,7 @@ def lay_out(cgroup: Cgroup, primary: Hierarchy, hierarchies: Iterable[Served]) -
 
 
 def _level(controller: str, path: str, directory: str) -> Level:
-    return Level(path, {controller: directory}, (controller, directory))
+    return Level(path, (controller, directory))
 
 
 _shared_level = lru_cache(maxsize=4096)(_level)  # of ancestors: a thousand siblings would each hold their own

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -56,7 +57,7 @@ class Hierarchy:
     def directory(self, path: str) -> str:
         """Find the directory of the cgroup ``path`` (as ``/proc/PID/cgroup`` writes it); raises `OutOfSight`."""
         if self.root == "/" and _is_plain(path):  # nearly always
-            return self.mountpoint.rstrip("/") + path
+            return sys.intern(self.mountpoint.rstrip("/") + path)  # kept in many places: one text for all of them
         up, names = split_path(path)
         root_up, root_names = split_path(self.root)
         if up == root_up and names[: len(root_names)] == root_names:
@@ -74,7 +75,7 @@ class Hierarchy:
             raise OutOfSight(f"{directory} is not below {self.mountpoint}")
         path = directory[len(mountpoint) :]
         if self.root == "/" and not self.position and _is_plain(path):
-            return path
+            return sys.intern(path)
         below = tuple(name for name in directory[len(mountpoint) :].split("/") if name)
         if ".." in below or "." in below:
             raise OutOfSight(f"{directory} is not a plain path")
