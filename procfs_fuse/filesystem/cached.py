@@ -29,7 +29,7 @@ class _Generation:
     mtime_ns: int
     until_ns: int  # CLOCK_MONOTONIC
     content: bytes | None = None  # None: announced, about to be rendered
-    before: bytes = b""  # content of the generation before
+    before: bytes = b""  # while there is no content: that of the generation before
     is_last: bool = False  # of its length, or at all: what follows is rendered before it is announced
 
 
@@ -128,7 +128,7 @@ class CachedFileSystem(FileSystemBase):
             # The machine changed (memory or swap was added): the new length has to be announced first.
             # READ must not fail: what an error in filling the page cache looks like differs between kernels (EIO).
             content, generation.until_ns, generation.is_last = generation.before, 0, True
-        generation.content = content
+        generation.content, generation.before = content, b""
 
     def release(self, node: int, fh: int) -> None:
         """Never called."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from procfs_fuse.keeper.records import Records, Room
 
-_ROOMS: Final = (Room(8192, 2048), Room(512, 1 << 15))
+_ROOMS: Final = (Room(8192, 1024), Room(4096, 4096), Room(2048, 1 << 14), Room(512, 1 << 16))  # 60 bytes per CPU
 _NEXT: Final = 1 << 62  # key of the number of the next slot: no slot is that large
 _BOOT_ID: Final = (1 << 62) + 1
 _MARSHAL: Final = 4  # a version that every Python from 3.4 on reads: an upgrade may bring another one

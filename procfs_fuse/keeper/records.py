@@ -21,7 +21,7 @@ _USED: Final = 2  # bits of a state word: version (1), used (2), and from the th
 
 
 class Room(NamedTuple):
-    """So many records of up to so many bytes each; twice that is a multiple of the page size."""
+    """So many records of up to so many bytes each: a power of two."""
 
     places: int
     capacity: int
