@@ -65,6 +65,8 @@ class Tree:
         self._discovery: Discovery | None = None
         self._containers: dict[str, Cgroup] | None = None
         self._settled_at = 0.0
+        self.when_forgotten: list[Callable[[Cgroup], None]] = []
+        """Whom to tell of a cgroup that is gone."""
         self.changes = 0  # how often containers changed, as far as was notified: whoever asks takes notifications in
 
     # ------------------------------------------------------------------------------------------ identity
@@ -130,6 +132,8 @@ class Tree:
         known = self._known.pop(path, None)
         if known is not None:
             self._layouts.pop(known.cgroup, None)
+            for tell in self.when_forgotten:
+                tell(known.cgroup)
         for served in self._served:
             try:
                 self._source.forget(served.hierarchy.directory(path))

@@ -192,6 +192,7 @@ class Scraper:
         for key in self._names.keys() - alive:
             del self._names[key]
         self._takers.keep_only(alive)
+        self._model.resolver.keep_only(alive)
         self._world.keep_only(alive)
 
     def _finish(self, outcomes: dict[str, Outcome], began: float) -> None:

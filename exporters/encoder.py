@@ -97,6 +97,6 @@ def _braces(head: str, group: Group, labels: LabelValues, column: Column) -> str
     return f"{head},{own}}} " if own else f"{head}}} "
 
 
-@functools.lru_cache(maxsize=65536)
+@functools.lru_cache(maxsize=4096)
 def _own_labels(names: tuple[str, ...], values: LabelValues, constant: tuple[tuple[str, str], ...]) -> str:
     return pairs([*zip(names, values, strict=True), *constant])

@@ -5,7 +5,6 @@ Label values are strangers' strings: names of cgroups may hold quotes, newlines 
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -53,7 +52,6 @@ def pairs(labels: Iterable[tuple[str, str]]) -> str:
     return ",".join(f'{name}="{escape(value)}"' for name, value in labels if value)
 
 
-@functools.lru_cache(maxsize=65536)
 def escape(value: str) -> str:
     """Write a label's value as both formats want it."""
     return clean(value).translate(_ESCAPES)

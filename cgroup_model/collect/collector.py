@@ -86,6 +86,7 @@ class Collector:
         self._clock = clock
         self._alive_when: dict[Cgroup, int] = {}  # -> how many descriptors the source had opened when it was seen
         self._online_cpus: tuple[int, ...] = ()
+        tree.when_forgotten.append(self._forget)
         self._kit = Kit.of(tree.mounts, source, policy or Policy(), self.problems)
 
     @property
@@ -155,12 +156,15 @@ class Collector:
             return snapshot
         if not self._tree.is_alive(cgroup):
             self._tree.forget(cgroup.path)
-            self._alive_when.pop(cgroup, None)
+            self._forget(cgroup)
             raise CgroupGone(self._tree.layout(cgroup).home)
         if len(self._alive_when) >= _MOST_REMEMBERED:
             self._alive_when.clear()
         self._alive_when[cgroup] = opened
         return snapshot
+
+    def _forget(self, cgroup: Cgroup) -> None:
+        self._alive_when.pop(cgroup, None)
 
     def _snapshot(self, cgroup: Cgroup, wanted: int, host: Host, levels: LevelCache) -> Snapshot:
         look = Look(cgroup, self._tree.layout(cgroup), host, levels, self._kit)

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import field
 from typing import Final
 
@@ -98,6 +98,12 @@ class Resolver:
         """
         with self._lock:
             return self._answer((path, inode))
+
+    def keep_only(self, alive: Collection[tuple[str, int]]) -> None:
+        """Forget all cgroups but these (path, inode)."""
+        with self._lock:
+            for key in self._answers.keys() - alive:
+                del self._answers[key]
 
     def by_path(self, path: str) -> Identity:
         """Say what the path alone tells, without asking a file: the engine and the id, for most."""

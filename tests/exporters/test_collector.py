@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import FunctionType, ModuleType
 
 import pytest
 
@@ -109,6 +111,36 @@ def test_a_container_that_went_is_not_on_the_next_page(exporter: MakeExporter, t
     assert ids(page) == {"/"}
     (tmp_path / f"0/cgroup/v2{path}").mkdir()
     assert ids(text(scraper.scrape())) == {"/", path}
+
+
+def test_nothing_remembers_a_container_that_went(exporter: MakeExporter, tmp_path: Path) -> None:
+    """Whoever is watched for months sees thousands come and go: no object that the exporter holds tells of them."""
+    made = exporter("v2-docker")
+    path = f"/system.slice/docker-{WEB}.scope"
+    for name in ("memory.events", "memory.events.local"):
+        (tmp_path / f"0/cgroup/v2{path}/{name}").write_text("oom_kill 0\n")
+    assert path in ids(text(made.scraper.scrape()))
+    assert telling_of(path, made)
+    shutil.rmtree(f"{tmp_path}/0/cgroup/v2{path}")
+    text(made.scraper.scrape())
+    assert telling_of(path, made) == []
+
+
+def telling_of(word: str, root: object) -> list[str]:
+    """List the texts with a word in them that an object holds, however deep; not what modules and classes do."""
+    found: list[str] = []
+    seen: set[int] = set()
+    pending = [root]
+    while pending:
+        one = pending.pop()
+        if id(one) in seen or isinstance(one, type | ModuleType | FunctionType):
+            continue
+        seen.add(id(one))
+        if isinstance(one, str):
+            found += [one] if word in one else []
+        else:
+            pending += gc.get_referents(one)
+    return found
 
 
 def test_a_container_that_died_of_oom_is_on_the_next_two_pages(exporter: MakeExporter, tmp_path: Path) -> None:
