@@ -96,13 +96,8 @@ class Discovery:
         """True while every directory is watched; otherwise only `refresh` sees all changes."""
 
     @property
-    def containers(self) -> frozenset[str]:
-        """Paths of the container cgroups, as last seen."""
-        return frozenset(self._found)
-
-    @property
     def inodes(self) -> Mapping[str, int]:
-        """The same with their inodes, ancestors first. It changes with what happens."""
+        """Path -> inode of the container cgroups, as last seen, ancestors first. It changes with what happens."""
         return self._found
 
     def fileno(self) -> int | None:

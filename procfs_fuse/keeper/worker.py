@@ -85,6 +85,7 @@ class _Worker:
 
     def run(self) -> None:
         """Do as told until there is nothing more to serve, or to be told."""
+        self._service.rehearse()
         hurry()
         self._channel.send({"ready": os.getpid()})
         self._service.run()

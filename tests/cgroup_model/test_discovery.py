@@ -53,7 +53,7 @@ def test_a_scan_finds_containers_at_any_depth(tmp_path: Path, discovery: Discove
     (tmp_path / "c1" / "part").mkdir(parents=True)
     (tmp_path / "slice" / "c2" / "c3").mkdir(parents=True)
     assert discovery.refresh()
-    assert discovery.containers == {"/c1", "/slice/c2", "/slice/c2/c3"}
+    assert discovery.inodes.keys() == {"/c1", "/slice/c2", "/slice/c2/c3"}
     assert discovery.is_live
     assert not discovery.refresh()
 
@@ -63,17 +63,17 @@ def test_notifications_keep_the_set_fresh(tmp_path: Path, discovery: Discovery, 
     discovery.refresh()
     (tmp_path / "slice" / "c1").mkdir(parents=True)
     assert discovery.process_events()
-    assert discovery.containers == {"/slice/c1"}
+    assert discovery.inodes.keys() == {"/slice/c1"}
     (tmp_path / "slice" / "c1" / "c2").mkdir()
     (tmp_path / "slice" / "plain").mkdir()
     assert discovery.process_events()
-    assert discovery.containers == {"/slice/c1", "/slice/c1/c2"}
+    assert discovery.inodes.keys() == {"/slice/c1", "/slice/c1/c2"}
     (tmp_path / "slice" / "plain").rmdir()
     assert not discovery.process_events()
     (tmp_path / "slice" / "c1" / "c2").rmdir()
     (tmp_path / "slice" / "c1").rmdir()
     assert discovery.process_events()
-    assert discovery.containers == set()
+    assert discovery.inodes.keys() == set()
     assert removed == ["/slice/plain", "/slice/c1/c2", "/slice/c1"]
 
 
@@ -84,7 +84,7 @@ def test_a_container_made_again_is_a_change(tmp_path: Path, discovery: Discovery
     (tmp_path / "c1").rmdir()
     (tmp_path / "c1").mkdir()
     assert discovery.process_events()
-    assert discovery.containers == {"/c1"}
+    assert discovery.inodes.keys() == {"/c1"}
     assert removed == ["/c1"]
 
 
@@ -95,7 +95,7 @@ def test_a_short_life_leaves_no_trace(tmp_path: Path, discovery: Discovery) -> N
     (tmp_path / "c1" / "c2").rmdir()
     (tmp_path / "c1").rmdir()
     assert not discovery.process_events()
-    assert discovery.containers == set()
+    assert discovery.inodes.keys() == set()
 
 
 def test_an_overflow_causes_a_rescan(tmp_path: Path, discovery: Discovery) -> None:
@@ -110,7 +110,7 @@ def test_an_overflow_causes_a_rescan(tmp_path: Path, discovery: Discovery) -> No
     (tmp_path / "c1").rmdir()
     (tmp_path / "c2").mkdir()
     assert discovery.process_events()
-    assert discovery.containers == {"/c2"}
+    assert discovery.inodes.keys() == {"/c2"}
 
 
 def test_without_watches_a_rescan_sees_everything(
@@ -130,7 +130,7 @@ def test_without_watches_a_rescan_sees_everything(
     (tmp_path / "slice" / "c1").rmdir()
     assert not discovery.process_events()
     assert discovery.refresh()
-    assert discovery.containers == set()
+    assert discovery.inodes.keys() == set()
     assert removed == ["/slice/c1"]
     assert len(caplog.records) == 1
     discovery.close()
@@ -150,7 +150,7 @@ def test_without_inotify_a_rescan_sees_everything(
     assert discovery.fileno() is None
     assert not discovery.process_events()
     assert discovery.refresh()
-    assert discovery.containers == {"/c1"}
+    assert discovery.inodes.keys() == {"/c1"}
 
 
 def test_paths_are_those_of_the_hierarchy(tmp_path: Path, removed: list[str]) -> None:
@@ -158,7 +158,7 @@ def test_paths_are_those_of_the_hierarchy(tmp_path: Path, removed: list[str]) ->
     discovery = Discovery(Hierarchy(2, str(tmp_path), "/outer", frozenset()), container_path, removed.append)
     (tmp_path / "c1").mkdir()
     discovery.refresh()
-    assert discovery.containers == {"/outer/c1"}
+    assert discovery.inodes.keys() == {"/outer/c1"}
     discovery.close()
 
 
