@@ -21,7 +21,7 @@ from typing import Any, Final
 
 from cgscope.errors import Failure
 from procfs_fuse import mountpoint as mountpoints
-from procfs_fuse import syscalls
+from procfs_fuse import rights, syscalls
 from procfs_fuse.background import resuming
 from procfs_fuse.control_socket import Server, listen
 from procfs_fuse.instances import USERS_LOCK, Claim, Instance
@@ -58,6 +58,7 @@ def serve(
     syscalls.set_process_name("procfs-fuse")  # for ps and top, instead of python3
     syscalls.adopt_orphans()
     hurry()
+    rights.keep()
     past: dict[str, Any] = json.loads(resume) if resume else {}
     lock = past["holdings"]["lock"] if past else None
     claim = Claim(settings.directory, lock)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from cgscope.arguments import value
 from cgscope.errors import FAILED, UsageError, printable
-from procfs_fuse import syscalls
+from procfs_fuse import rights, syscalls
 from procfs_fuse.attach.rules import Rule, Rules, engines
 from procfs_fuse.cli._common import add_mount, add_state_dir, need_root
 from procfs_fuse.instances import Instance, Registry
@@ -103,6 +103,7 @@ def _watch(arguments: argparse.Namespace, instance: Instance) -> int:
         raise UsageError("--watch needs --all", "name no containers: say which with --include and --exclude")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s")
     syscalls.set_process_name("procfs-attach")
+    rights.attach()
     hurry(with_children=True)  # its work takes milliseconds, when everybody else begins something; nothing waits for it
     rules = Rules(arguments.engines, tuple(arguments.include), tuple(arguments.exclude))
 

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from procfs_fuse import descriptors, syscalls
+from procfs_fuse import descriptors, rights, syscalls
 from procfs_fuse.keeper import worker
 from procfs_fuse.keeper.channel import Channel, Closed
 from procfs_fuse.keeper.worker import Estate
@@ -53,6 +53,7 @@ def run(channel_fd: int, estate: Mapping[str, Any]) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the keeper alone
     channel = Channel(channel_fd)
     known = Estate.from_json(estate)
+    rights.serve(may_become_keeper=not known.supervised)
     gc.collect()
     gc.freeze()  # collecting would copy the pages that are shared with the workers
     channel.send({"ready": os.getpid()})
