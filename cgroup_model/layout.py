@@ -50,6 +50,37 @@ class Level:
         return dict((self.key,))
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A hierarchy and the controllers that it answers for."""
+
+    hierarchy: Hierarchy
+    controllers: tuple[str, ...]
+    shows_root: bool  # the mount point is the real root of the hierarchy, no ancestor is out of sight
+
+
+class Lineages(dict[str, tuple[Level, ...]]):
+    """Controller -> the cgroup and its ancestors, innermost first; none for a controller that does not know it.
+
+    Worked out when asked for: most readers want few of nine. The real root is no level: nothing can be limited there,
+    and hardly anything read.
+    """
+
+    __slots__ = ("_paths", "_served")
+
+    def __init__(self, paths: Mapping[str, str], served: Iterable[Served]) -> None:
+        super().__init__()
+        self._paths, self._served = paths, served
+
+    def __missing__(self, controller: str) -> tuple[Level, ...]:
+        levels: tuple[Level, ...] = ()
+        for served in self._served:
+            if controller in served.controllers and controller in self._paths:
+                levels = _lineage(controller, served, self._paths[controller])
+        self[controller] = levels
+        return levels
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """Where a cgroup's files are; worked out once per cgroup, so that a hot snapshot does no path work.
@@ -59,17 +90,8 @@ class Layout:
 
     home: str  # directory in the primary hierarchy, whose inode is the cgroup's identity
     directories: Mapping[str, str]  # controller -> directory, of controllers that count this cgroup by itself
-    levels: Mapping[str, tuple[Level, ...]]  # controller -> the cgroup and its ancestors, innermost first
+    levels: Lineages
     whole: frozenset[str]  # controllers of which all ancestors are in sight; their levels end below the root
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A hierarchy and the controllers that it answers for."""
-
-    hierarchy: Hierarchy
-    controllers: tuple[str, ...]
-    shows_root: bool  # the mount point is the real root of the hierarchy, no ancestor is out of sight
 
 
 def served_by(mounts: Mounts) -> tuple[Served, ...]:
@@ -83,29 +105,36 @@ def served_by(mounts: Mounts) -> tuple[Served, ...]:
 
 
 def lay_out(cgroup: Cgroup, primary: Hierarchy, hierarchies: Iterable[Served]) -> Layout:
-    """Work out where a cgroup's files are; no I/O.
-
-    The real root is no level: nothing can be limited there, and hardly anything read.
-    """
+    """Work out where a cgroup's files are; no I/O."""
     directories: dict[str, str] = {}
-    levels: dict[str, tuple[Level, ...]] = {}
     whole: set[str] = set()
     for served in hierarchies:
         for controller in served.controllers:
             if controller not in cgroup.paths:
                 continue
-            lineage = upwards(served.hierarchy, cgroup.paths[controller])
             if cgroup.has_own(controller):
-                directories[controller] = lineage[0][1]
+                directories[controller] = served.hierarchy.directory(cgroup.paths[controller])
             if served.shows_root:
                 whole.add(controller)
-                lineage.pop()
-            # Of the cgroup itself there is one anyway.
-            levels[controller] = tuple(
-                (_shared_level if position else _level)(controller, path, directory)
-                for position, (path, directory) in enumerate(lineage)
-            )
-    return Layout(primary.directory(cgroup.path), directories, levels, frozenset(whole))
+    levels = Lineages(cgroup.paths, hierarchies)
+    return Layout(primary.directory(cgroup.path), directories, levels, _shared(frozenset(whole)))
+
+
+@lru_cache(maxsize=64)
+def _shared(names: frozenset[str]) -> frozenset[str]:
+    """Return the same object for the same names: a thousand cgroups have the same."""
+    return names
+
+
+def _lineage(controller: str, served: Served, path: str) -> tuple[Level, ...]:
+    above = upwards(served.hierarchy, path)
+    if served.shows_root:
+        above.pop()
+    # Of the cgroup itself there is one anyway.
+    return tuple(
+        (_shared_level if position else _level)(controller, path, directory)
+        for position, (path, directory) in enumerate(above)
+    )
 
 
 def _level(controller: str, path: str, directory: str) -> Level:

@@ -207,7 +207,7 @@ class Look:
     def _usable_cpus(self, own: Cpuset | None) -> tuple[int, ...]:
         """Intersect the nearest cpuset with the CPUs that are online; one without any of them says nothing."""
         online = self.host.online_cpus
-        levels = self.layout.levels.get("cpuset", ())
+        levels = self.layout.levels["cpuset"]
         for position, level in enumerate(levels):
             found = own if not position else None
             for _path, cpuset in (
@@ -224,7 +224,7 @@ class Look:
 
     def _above(self, controller: str, make: Callable[..., Part], *about: Hashable) -> Part:
         """Work something out of the ancestors alone: once for all children of the same parent."""
-        levels = self.layout.levels.get(controller, ())
+        levels = self.layout.levels[controller]
         key = (make, levels[1].key[1] if len(levels) > 1 else "", *about)
         found = self.levels.get(key, _UNREAD)
         if found is _UNREAD:
@@ -248,7 +248,7 @@ class Look:
     def _levels_above(
         self, controller: str, read: Callable[[Source, Dirs], Part], root: Part
     ) -> list[tuple[str, Part]]:
-        rows = self._levels(controller, read, self.layout.levels.get(controller, ())[1:])
+        rows = self._levels(controller, read, self.layout.levels[controller][1:])
         if controller in self.layout.whole:
             rows.append((_ROOT, root))
         return rows
@@ -260,7 +260,7 @@ class Look:
 
         ``own`` is what is known of the innermost already, ``root`` what holds at the root if it is in sight.
         """
-        levels = self.layout.levels.get(controller, ())
+        levels = self.layout.levels[controller]
         if own is not None and levels:
             self.levels[levels[0].key] = own
         rows = self._levels(controller, read, levels)
