@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from cgscope.doctor.checks import cgroups, containers, fuse, kernel, limits, ports, privileges, software
-from cgscope.doctor.finding import Finding, unknown
+from cgscope.doctor.checks import cgroups, containers, fuse, kernel, limits, ports, privileges, proc, software
+from cgscope.doctor.finding import Finding, Verdict, unknown
 from cgscope.doctor.machine import Machine
 
 
@@ -20,13 +20,16 @@ class Check(Protocol):
 
 
 # In the order in which one thing needs the other.
-CHECKS: Final[tuple[Check, ...]] = (software, kernel, privileges, cgroups, fuse, limits, containers, ports)
+CHECKS: Final[tuple[Check, ...]] = (software, proc, kernel, privileges, cgroups, fuse, limits, containers, ports)
 
 
 def examine(machine: Machine) -> Iterator[tuple[str, list[Finding]]]:
-    """Yield (title, findings) of every check."""
+    """Yield (title, findings) of every check; without /proc, of which all others ask, there are no more."""
     for one in CHECKS:
-        yield one.TITLE, list(_guarded(one, machine))
+        findings = list(_guarded(one, machine))
+        yield one.TITLE, findings
+        if one is proc and any(found.verdict is Verdict.PROBLEM for found in findings):
+            return
 
 
 def _guarded(one: Check, machine: Machine) -> Iterator[Finding]:

@@ -58,6 +58,6 @@ def _summary(findings: Iterable[Finding]) -> str:
     counts = dict.fromkeys(Verdict, 0)
     for one in findings:
         counts[one.verdict] += 1
-    if not counts[Verdict.PROBLEM]:
-        return f"No problem found, {counts[Verdict.NOTE]} notes."
-    return f"{counts[Verdict.PROBLEM]} to be mended, {counts[Verdict.NOTE]} notes."
+    problems = f"{counts[Verdict.PROBLEM]} to be mended" if counts[Verdict.PROBLEM] else "No problem found"
+    hidden = f", {counts[Verdict.UNKNOWN]} could not be looked at" if counts[Verdict.UNKNOWN] else ""
+    return f"{problems}, {counts[Verdict.NOTE]} notes{hidden}."

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from cgscope.capabilities import held
-from cgscope.doctor.finding import Finding, note, ok, problem
+from cgscope.doctor.finding import Finding, note, ok, problem, unknown
 from cgscope.doctor.machine import Machine
 
 TITLE = "privileges"
@@ -19,16 +19,23 @@ _LOSSES: Final = {
     "CAP_SYS_RESOURCE": "the limit of open files cannot be raised",
 }
 _NEEDED: Final = frozenset({"CAP_SYS_ADMIN", "CAP_SYS_PTRACE"})
+_UNSEEN: Final = {
+    "CAP_SYS_PTRACE": ("others' processes", "their network counters, open files and I/O are unknown"),
+    "CAP_DAC_READ_SEARCH": ("names", "those that engines keep in files of mode 0600 are unknown"),
+}
 
 
 def check(machine: Machine) -> Iterator[Finding]:
     """Look at the user and at capabilities."""
+    effective = held(machine.text("proc/self/status"))
     if not machine.is_root:
         advice = "ctop and cgroup-exporter show what you may read; procfs-fuse needs root"
         yield note("user", "not root", advice)
+        for name in sorted(_UNSEEN.keys() - effective):
+            subject, hidden = _UNSEEN[name]
+            yield unknown(subject, f"without {name} {hidden}")
         return
     yield ok("user", "root")
-    effective = held(machine.text("proc/self/status"))
     for name, loss in _LOSSES.items():
         if name in effective:
             yield ok(name, "held")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cgroup_model.mounts import discover_mounts
-from cgscope.doctor.checks import cgroups, containers, fuse, kernel, limits, ports, privileges, software
+from cgscope.doctor.checks import cgroups, containers, fuse, kernel, limits, ports, privileges, proc, software
 from cgscope.doctor.examine import examine
 from cgscope.doctor.finding import Finding, Verdict, note, ok, problem, unknown
 from cgscope.doctor.machine import Machine
@@ -93,10 +94,72 @@ def test_an_old_kernel(tmp_path: Path) -> None:
         assert found[subject].advice
 
 
-def test_a_user_without_rights() -> None:
-    """Not being root is no fault, and one line."""
-    (user,) = privileges.check(Machine(euid=1000))
-    assert user.verdict is Verdict.NOTE
+def test_a_user_without_rights(tmp_path: Path) -> None:
+    """Not being root is no fault; what cannot be seen is named, with the capability that would show it."""
+    write(tmp_path, "proc/self/status", "CapEff:\t0000000000000004\n")
+    user, unseen = privileges.check(Machine(str(tmp_path), euid=1000))
+    assert (user.verdict, unseen.verdict, "CAP_SYS_PTRACE" in unseen.found) == (Verdict.NOTE, Verdict.UNKNOWN, True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_as_nobody() -> None:
+    """The report comes to its end, says what it could not look at, and nothing in it is a fault."""
+    become = "os.setgroups([]); os.setgid(65534); os.setuid(65534); "  # what is imported later may be out of reach
+    script = "import encodings.idna, os, sys; from cgscope import cli; " + become
+    words = [sys.executable, "-c", script + "sys.exit(cli.main(['doctor', '--json']))"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    findings = [one for check in json.loads(done.stdout)["checks"] for one in check["findings"]]
+    unknown_ones = {one["subject"] for one in findings if one["verdict"] == "unknown"}
+    assert "virtual /proc" in unknown_ones
+    assert any("CAP_DAC_READ_SEARCH" in one["found"] for one in findings)
+    assert not [one for one in findings if "check itself failed" in one["found"]]
+
+
+# --------------------------------------------------------------------------- machines whose /proc is none
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can hide /proc")
+def test_proc_is_covered() -> None:
+    """A tmpfs over /proc is the one thing that is said, as a fault: nothing else could be found out."""
+    hidden = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        'mount -t tmpfs none /proc && exec "$0" "$@"',
+    ]
+    words = [*hidden, sys.executable, "-m", "cgscope", "doctor", "--json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    checks = json.loads(done.stdout)["checks"]
+    assert (done.returncode, checks[-1]["title"]) == (1, "/proc")
+    assert checks[-1]["findings"][0]["verdict"] == "problem"
+
+
+def whole_proc(root: Path, mounts: str = "") -> Machine:
+    """A made-up machine with a procfs."""
+    for name in ("self/status", "self/cgroup", "meminfo", "stat", "1/stat"):
+        write(root, f"proc/{name}", "x\n")
+    write(root, "proc/self/mountinfo", f"22 1 0:21 / /proc rw - proc proc rw\n{mounts}")
+    return Machine(str(root))
+
+
+def test_proc_of_a_container(tmp_path: Path) -> None:
+    """Files of lxcfs or of ours over the kernel's are named: what they show is not the machine."""
+    cover = "36 22 0:40 /proc/meminfo /proc/meminfo ro - fuse.lxcfs lxcfs ro\n"
+    covered = by_subject(proc.check(whole_proc(tmp_path, cover)))["covered files"]
+    assert (covered.verdict, covered.found) == (Verdict.NOTE, "/proc/meminfo: served by lxcfs")
+
+
+def test_hidden_processes(tmp_path: Path) -> None:
+    """With hidepid other users' processes are not there; a file that is masked makes /proc a problem."""
+    machine = whole_proc(tmp_path)
+    assert [one.verdict for one in proc.check(machine)] == [Verdict.OK]
+    (tmp_path / "proc/1/stat").unlink()
+    assert by_subject(proc.check(machine))["other processes"].verdict is Verdict.NOTE
+    write(tmp_path, "proc/meminfo", "")  # as /dev/null over it
+    assert by_subject(proc.check(machine))["procfs"].found == "cannot be read: meminfo"
 
 
 def test_root_without_capabilities(tmp_path: Path) -> None:
@@ -210,7 +273,7 @@ def test_text() -> None:
     lines = as_text(REPORT, colour=False).splitlines()
     assert lines[:4] == ["one", "    ok  a  fine", "  note  b  meh", "           -> do this"]
     assert r"bad\n\x1b[31m" in lines[5]
-    assert lines[-1] == "1 to be mended, 1 notes."
+    assert lines[-1] == "1 to be mended, 1 notes, 1 could not be looked at."
 
 
 def test_json() -> None:
