@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.integration.command_line import CommandLine
+from tests.integration.reach import Within
 
 PLAIN_FILES: Final = (
     "/proc/meminfo",
@@ -43,10 +44,11 @@ def volumes(instance: CommandLine, paths: Sequence[str] = PLAIN_FILES, mode: str
     return [f"--volume={place}{path}:{path}:{mode}" for path in paths]
 
 
-def script(path: Path, instance: CommandLine, *arguments: str) -> Path:
-    """Write a program that calls the command with these arguments and its own."""
-    words = shlex.join(instance.words(*arguments))
-    modules = shlex.quote(instance.environment["PYTHONPATH"])
-    path.write_text(f'#!/bin/sh\nPYTHONPATH={modules} exec {words} -- "$@"\n')
+def script(path: Path, instance: CommandLine, *arguments: str, reached: Within | None = None) -> Path:
+    """Write a program that calls the command, or the one that can be ``reached``, with these arguments and its own."""
+    python, *words = instance.words(*arguments)
+    modules = reached.modules if reached is not None else instance.environment["PYTHONPATH"]
+    command = shlex.join([reached.python if reached is not None else python, *words])
+    path.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(modules)} exec {command} -- "$@"\n')
     path.chmod(0o755)
     return path

@@ -14,10 +14,11 @@ import pytest
 
 from cgroup_model.mounts import discover_mounts
 from scripts.debian_tools import DebianTools, Tool
-from tests.integration.command_line import NEEDS, REASON, CommandLine
+from tests.integration.command_line import NEEDS, REASON, REPOSITORY, CommandLine, eventually
 from tests.integration.engines import oci_runtime, programs, shown_by, truth
 from tests.integration.engines.truth import LIMITS
-from tests.integration.reach import let_others_in
+from tests.integration.engines.watching import watching
+from tests.integration.reach import Within, let_others_in, within
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
@@ -34,6 +35,7 @@ _V2 = {
     "cpuset.cpus": LIMITS.cpuset,
     "pids.max": LIMITS.pids,
 }
+_PRIVATE = ("unshare", "--mount", "--propagation", "private", "sh", "-c")
 _CONFIGURATION = """\
 lxc.rootfs.path = dir:{root}
 lxc.rootfs.mount = {folder}/seen
@@ -104,9 +106,7 @@ def lxc(tmp_path: Path, tool: Callable[[str], Tool], root_file_system: Path) -> 
 
 def test_hook(lxc: Lxc, instance: CommandLine) -> None:
     """`lxc.hook.mount` with ours: all limits are shown from the first program on."""
-    words = ["lxc-hook", "--strict", *shown_by.options(instance)]
-    script = shown_by.script(lxc.folder / "hook", instance, *words)
-    with lxc.started(f"lxc.hook.mount = {script}"):
+    with lxc.started(f"lxc.hook.mount = {hook(lxc, instance)}"):
         truth.shown(lxc.sh, path=lxc.cgroup)
         assert "fuse.procfs-fuse" in lxc.sh("grep ' /proc/vmstat ' /proc/mounts")
 
@@ -116,7 +116,7 @@ def test_hook_of_lxcfs(lxc: Lxc, instance: CommandLine, tool: Callable[[str], To
     lxcfs = Path(tool("lxcfs").path)
     hook = shutil.copy(next(lxcfs.parents[1].glob("share/lxcfs/lxc.mount.hook")), lxc.folder / "lxcfs.hook")
     script = 'mount -t tmpfs none /var/lib && mkdir -p /var/lib/lxcfs && mount --bind "$0" /var/lib/lxcfs && exec "$@"'
-    front = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, shown_by.mountpoint(instance)]
+    front = [*_PRIVATE, script, shown_by.mountpoint(instance)]
     with lxc.started(f"lxc.hook.mount = {hook}", front=front):
         assert int(lxc.sh("/bin/free -b").splitlines()[1].split()[1]) == LIMITS.memory_bytes
         assert lxc.sh("grep -c ^processor /proc/cpuinfo").strip() == "1"
@@ -135,14 +135,38 @@ def test_attach(lxc: Lxc, instance: CommandLine) -> None:
 
 def test_attach_an_unprivileged_container(lxc: Lxc, instance: CommandLine) -> None:
     """A container whose root is nobody outside is attached like any other."""
-    if lxc_maps_with_a_helper():
-        pytest.skip("LXC uses newuidmap, which asks /etc/subuid")
-    with lxc.started("lxc.idmap = u 0 100000 65536", "lxc.idmap = g 0 100000 65536"):
+    with lxc.started(*unprivileged()):
         done = instance("attach", lxc.cgroup)
         assert done.returncode == 0, done.stderr
         truth.shown(lxc.sh, path=lxc.cgroup)
 
 
-def lxc_maps_with_a_helper() -> bool:
-    """Whether newuidmap is installed: then LXC calls it, also as root."""
-    return shutil.which("newuidmap", path=DebianTools().environment()["PATH"]) is not None
+def test_hook_of_an_unprivileged_container(lxc: Lxc, instance: CommandLine) -> None:
+    """A hook is called as the container's root: where it may execute the interpreter, it binds all files."""
+    lines, reached = unprivileged(), within(lxc.folder, REPOSITORY)
+    binds = [f"mount --bind {source} {place}" for source, place in reached.binds.items()]
+    front = [*_PRIVATE, "\n".join(("set -e", *binds, 'exec "$@"')), "sh"]
+    with lxc.started(f"lxc.hook.mount = {hook(lxc, instance, reached)}", *lines, front=front):
+        truth.shown(lxc.sh, path=lxc.cgroup)
+
+
+@pytest.mark.parametrize("kind", ["privileged", "unprivileged"])
+def test_new_containers_are_attached(lxc: Lxc, instance: CommandLine, kind: str) -> None:
+    """The watcher knows LXC's containers, and waits until they have their own root and /proc."""
+    lines = unprivileged() if kind == "unprivileged" else ()
+    with watching(instance, "--engines", "lxc") as watch, lxc.started(*lines):
+        assert eventually(lambda: watch.knows(lxc.cgroup))
+        truth.shown(lxc.sh, path=lxc.cgroup)
+
+
+def hook(lxc: Lxc, instance: CommandLine, reached: Within | None = None) -> Path:
+    """A program for `lxc.hook.mount`."""
+    words = ["lxc-hook", "--strict", *shown_by.options(instance)]
+    return shown_by.script(lxc.folder / "hook", instance, *words, reached=reached)
+
+
+def unprivileged() -> tuple[str, ...]:
+    """The configuration of a container whose root is nobody outside."""
+    if shutil.which("newuidmap", path=DebianTools().environment()["PATH"]) is not None:  # LXC calls it, also as root
+        pytest.skip("LXC uses newuidmap, which asks /etc/subuid")
+    return "lxc.idmap = u 0 100000 65536", "lxc.idmap = g 0 100000 65536"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from procfs_fuse.integrations import runtime_wrapper
 from tests.integration.command_line import NEEDS, REASON, REPOSITORY, CommandLine, eventually
 from tests.integration.engines import oci_runtime, shown_by, truth
 from tests.integration.engines.oci_runtime import Container, Runtime, started
-from tests.integration.reach import let_others_in
+from tests.integration.reach import within
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
@@ -68,15 +66,12 @@ def test_hook_with_a_user_namespace(
 
 
 def within_reach(runtime: Runtime, entry: dict[str, Any], folder: Path) -> None:
-    """Show the interpreter and this checkout at places that anybody may enter; /root and a checkout may be private."""
-    let_others_in(folder)
-    interpreter, checkout = folder / "python", folder / "checkout"
-    for source, place in ((sys.base_prefix, interpreter), (str(REPOSITORY), checkout)):
-        place.mkdir()
-        runtime.binds[source] = str(place)
-    program = os.path.relpath(os.path.realpath(sys.executable), os.path.realpath(sys.base_prefix))
-    entry["path"] = str(interpreter / program)
-    entry["env"] = [one for one in entry["env"] if not one.startswith("PYTHONPATH=")] + [f"PYTHONPATH={checkout}"]
+    """Let a hook be executed by somebody who may enter neither /root nor a checkout."""
+    reached = within(folder, REPOSITORY)
+    runtime.binds.update(reached.binds)
+    entry["path"] = reached.python
+    others = [one for one in entry["env"] if not one.startswith("PYTHONPATH=")]
+    entry["env"] = [*others, f"PYTHONPATH={reached.modules}"]
 
 
 def test_hook_with_a_read_only_root(runtime: Runtime, root_file_system: Path, instance: CommandLine) -> None:
