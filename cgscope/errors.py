@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 FAILED: Final = 1
@@ -26,6 +26,18 @@ class Failure(Exception):
         """The message and the advice as one line, whatever strangers' names inside it contain."""
         whole = f"{self.message} ({self.advice})" if self.advice else self.message
         return printable(whole)
+
+
+class Failures(Failure):
+    """The operation failed for several reasons, each of which has a line."""
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        super().__init__("\n".join(messages))
+        self._messages = messages
+
+    def __str__(self) -> str:
+        """The messages, each as one line."""
+        return "\n".join(map(printable, self._messages))
 
 
 class UsageError(Failure):

@@ -5,13 +5,16 @@ The safe subset only. A key that occurs twice is a mistake, where PyYAML itself 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
 
 import yaml
 
 _MOST_BYTES: Final = 1 << 20
+
+_Read = TypeVar("_Read")
 
 
 class ConfigError(Exception):
@@ -19,19 +22,49 @@ class ConfigError(Exception):
 
     def __init__(self, path: str, line: int, column: int, what: str) -> None:
         super().__init__(f"{path}:{line}:{column}: {what}" if line else f"{path}: {what}")
+        self.place = line, column
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is wrong, mistake by mistake."""
+        return (str(self),)
+
+
+class ConfigErrors(ConfigError):
+    """Several mistakes in one file, in its order."""
+
+    def __init__(self, errors: list[ConfigError]) -> None:
+        self._errors = sorted(errors, key=lambda error: error.place)
+        Exception.__init__(self, "\n".join(self.lines))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What is wrong, mistake by mistake."""
+        return tuple(map(str, self._errors))
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A node of a YAML document with its place."""
+    """A node of a YAML document with its place. ``mistakes``: see `gathering`."""
 
     path: str
     node: yaml.Node
+    mistakes: list[ConfigError] | None = field(default=None, compare=False)
 
     def error(self, what: str) -> ConfigError:
         """Make the error that says ``what`` is wrong here."""
         mark = self.node.start_mark
         return ConfigError(self.path, mark.line + 1, mark.column + 1, what)
+
+    @contextlib.contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """Where mistakes are gathered, note the one that is raised here, so that what follows is read as well."""
+        try:
+            yield
+        except ConfigError as error:
+            if self.mistakes is None:
+                raise
+            self.mistakes.append(error)
 
     def items(self) -> Iterator[tuple[str, Value, Value]]:
         """Yield (key, node of the key, value) of a mapping. Raises `ConfigError` when it is none."""
@@ -39,18 +72,26 @@ class Value:
             raise self.error("expected keys and values")
         seen: set[str] = set()
         for key_node, value_node in self.node.value:
-            place = Value(self.path, key_node)
+            place = replace(self, node=key_node)
             key = place.text()
             if key in seen:
                 raise place.error(f"{key!r} is given twice")
             seen.add(key)
-            yield key, place, Value(self.path, value_node)
+            yield key, place, replace(self, node=value_node)
 
     def sequence(self) -> list[Value]:
         """Give the items of a list. Raises `ConfigError` when it is none."""
         if not isinstance(self.node, yaml.SequenceNode):
             raise self.error("expected a list")
-        return [Value(self.path, node) for node in self.node.value]
+        return [replace(self, node=node) for node in self.node.value]
+
+    def each(self, read: Callable[[Value], _Read]) -> tuple[_Read, ...]:
+        """Read the items of a list. Raises `ConfigError` when it is none."""
+        found = []
+        for one in self.sequence():
+            with one.forgiving():
+                found.append(read(one))
+        return tuple(found)
 
     def text(self) -> str:
         """Give a plain value as it is written, whatever its type. Raises `ConfigError` for lists and mappings."""
@@ -74,6 +115,20 @@ class Value:
         if text in {"false", "no", "off"}:
             return False
         raise self.error(f"expected true or false, found {self.text()!r}")
+
+
+@contextlib.contextmanager
+def gathering(document: Value) -> Iterator[Value]:
+    """Give the document so that its mistakes are noted where it is read `Value.forgiving`; raises them all at the end.
+
+    What was read in spite of a mistake is of no use then.
+    """
+    mistakes: list[ConfigError] = []
+    value = replace(document, mistakes=mistakes)
+    with value.forgiving():
+        yield value
+    if mistakes:
+        raise ConfigErrors(mistakes)
 
 
 def load(path: str) -> Value | None:

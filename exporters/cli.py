@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from cgroup_model.mounts import OutOfSight
-from cgscope.errors import Failure, guarded
+from cgscope.errors import Failure, Failures, guarded
 from cgscope.yamlfile import ConfigError
 from exporters.alerts.listing import list_alerts
 from exporters.encoder import encode
@@ -37,7 +37,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         chosen = options(given)
         return _checked(chosen) if chosen.check_config else _once(chosen) if chosen.once else _serve(chosen, given)
     except ConfigError as error:
-        raise Failure(str(error)) from error
+        raise Failures(error.lines) from error
     except OutOfSight as error:
         raise Failure(str(error), "is the cgroup file system mounted, and visible from here?") from error
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from cgscope.arguments import Parser, value
 from cgscope.suggest import did_you_mean
-from cgscope.yamlfile import ConfigError, Value, load
+from cgscope.yamlfile import ConfigError, Value, gathering, load
 from exporters.alerts.config import AlertConfig, read_alerts
 from exporters.families import FAMILIES
 from exporters.setup import Settings
@@ -138,24 +138,32 @@ def options(given: argparse.Namespace) -> Options:
 
 
 def read_file(path: str) -> dict[str, Any]:
-    """Read a configuration file: values by the names that the command line's have. Raises `ConfigError`."""
+    """Read a configuration file: values by the names that the command line's have.
+
+    Raises `ConfigError`, which tells all that is wrong.
+    """
     document = load(path)
     if document is None:
         return {}
     known = _settable(parser())
     found: dict[str, Any] = {}
-    for key, place, content in document.items():
-        if key == "collectors":
-            found.update(_collectors(content))
-        elif key == "alerts":
-            found["alert_config"] = read_alerts(content)
-        elif key in known:
-            found[known[key].dest] = _converted(known[key], content)
-        else:
-            raise place.error(
-                f"there is no option {key!r}; {did_you_mean(key, [*known, 'alerts', 'collectors']) or 'see --help'}"
-            )
+    with gathering(document) as whole:
+        for key, place, content in whole.items():
+            with place.forgiving():
+                found.update(_setting(key, place, content, known))
     return found
+
+
+def _setting(key: str, place: Value, content: Value, known: Mapping[str, argparse.Action]) -> dict[str, Any]:
+    """Read what one key of the file sets."""
+    if key == "collectors":
+        return _collectors(content)
+    if key == "alerts":
+        return {"alert_config": read_alerts(content)}
+    if key in known:
+        return {known[key].dest: _converted(known[key], content)}
+    advice = did_you_mean(key, [*known, "alerts", "collectors"]) or "see --help"
+    raise place.error(f"there is no option {key!r}; {advice}")
 
 
 def _settable(from_parser: Parser) -> Mapping[str, argparse.Action]:
@@ -170,9 +178,10 @@ def _settable(from_parser: Parser) -> Mapping[str, argparse.Action]:
 def _collectors(content: Value) -> dict[str, bool]:
     found = {}
     for name, place, switch in content.items():
-        if name not in FAMILIES:
-            raise place.error(f"there is no collector {name!r}; {did_you_mean(name, FAMILIES) or 'see --help'}")
-        found[_COLLECTOR + name] = switch.flag()
+        with place.forgiving():
+            if name not in FAMILIES:
+                raise place.error(f"there is no collector {name!r}; {did_you_mean(name, FAMILIES) or 'see --help'}")
+            found[_COLLECTOR + name] = switch.flag()
     return found
 
 

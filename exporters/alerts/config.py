@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, cast
+from typing import Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 from cgroup_model.processes import Wanted
@@ -46,6 +46,8 @@ _NOBODY: Final[tuple[Receiver, ...]] = ()
 _NO_PATTERNS: Final[tuple[Pattern, ...]] = ()
 _RESERVED: Final = frozenset({"alertname", "severity", "alertstate"})
 
+_Named = TypeVar("_Named", KeyProcess, Pattern)
+
 
 @dataclass(frozen=True, slots=True)
 class AlertConfig:
@@ -75,23 +77,26 @@ def read_alerts(value: Value) -> AlertConfig:
     if not value.is_mapping():
         return AlertConfig(enabled=value.flag())
     given = Fields.of(value, _SECTION, "alerts")
-    first = shipped_rules() if given.get("shipped-rules", Value.flag, True) else {}
-    rules = given.get("rules", lambda one: _rules(one, first), dict(first))
+    first = shipped_rules() if given.try_get("shipped-rules", Value.flag, default=True) else {}
+    rules = given.try_get("rules", lambda one: _rules(one, first), default=dict(first))
     return AlertConfig(
-        enabled=given.get("enabled", Value.flag, True),
-        interval_seconds=given.get("evaluation-interval", fields.longer, 15.0),
-        runbooks=given.get("runbooks", _folder, RUNBOOKS),
-        labels=given.get("labels", _labels, {}),
-        engine_labels=given.get("engine-labels", _engine_labels, ()),
+        enabled=given.try_get("enabled", Value.flag, default=True),
+        interval_seconds=given.try_get("evaluation-interval", fields.longer, default=15.0),
+        runbooks=given.try_get("runbooks", _folder, default=RUNBOOKS),
+        labels=given.try_get("labels", _labels, default={}),
+        engine_labels=given.try_get("engine-labels", _engine_labels, default=()),
         rules=tuple(rules.values()),
-        overrides=given.get("overrides", lambda one: _overrides(one, rules), ()),
-        processes=given.get("processes", _processes, ()),
-        kernel_log=given.get("kernel-log", _kernel_log, shipped_patterns()),
-        container_logs=given.get("container-logs", lambda one: _patterns(one, of_containers=True), _NO_PATTERNS),
-        log=given.get("log", Value.flag, True),
+        # They name rules: of those that are wrong nobody knows.
+        overrides=() if value.mistakes else given.try_get("overrides", lambda one: _overrides(one, rules), default=()),
+        processes=given.try_get("processes", _processes, default=()),
+        kernel_log=given.try_get("kernel-log", _kernel_log, default=shipped_patterns()),
+        container_logs=given.try_get(
+            "container-logs", lambda one: _patterns(one, of_containers=True), default=_NO_PATTERNS
+        ),
+        log=given.try_get("log", Value.flag, default=True),
         receivers=(
-            *given.get("webhooks", lambda one: _receivers(one, "webhook"), _NOBODY),
-            *given.get("alertmanagers", lambda one: _receivers(one, "alertmanager"), _NOBODY),
+            *given.try_get("webhooks", lambda one: _receivers(one, "webhook"), default=_NOBODY),
+            *given.try_get("alertmanagers", lambda one: _receivers(one, "alertmanager"), default=_NOBODY),
         ),
     )
 
@@ -103,16 +108,21 @@ def _rules(value: Value, first: Mapping[str, Rule]) -> dict[str, Rule]:
     """Read changes of the rules that come with the exporter, and rules of one's own: those have a ``value``."""
     found, known = dict(first), shipped_rules()
     for alert, place, content in value.items():
-        if alert in known and not _has_value(content):
+        with place.forgiving():
             found.pop(alert, None)
-            changed = changed_rule(known[alert], content)
-            if changed is not None:
-                found[alert] = changed
-        elif _has_value(content):
-            found[alert] = new_rule(alert, place, content, _OWN_GROUP)
-        else:
-            raise place.error(f"there is no rule {alert!r}; {_nearest(alert, known)}, and a new one needs a value")
+            rule = _rule(alert, place, content, known)
+            if rule is not None:
+                found[alert] = rule
     return found
+
+
+def _rule(alert: str, place: Value, content: Value, known: Mapping[str, Rule]) -> Rule | None:
+    """Read one of them; None: it is switched off."""
+    if _has_value(content):
+        return new_rule(alert, place, content, _OWN_GROUP)
+    if alert not in known:
+        raise place.error(f"there is no rule {alert!r}; {_nearest(alert, known)}, and a new one needs a value")
+    return changed_rule(known[alert], content)
 
 
 def _has_value(content: Value) -> bool:
@@ -124,7 +134,7 @@ def _nearest(alert: str, rules: Iterable[str]) -> str:
 
 
 def _overrides(value: Value, rules: Mapping[str, Rule]) -> tuple[Override, ...]:
-    return tuple(_override(one, rules) for one in value.sequence())
+    return value.each(lambda one: _override(one, rules))
 
 
 def _override(value: Value, rules: Mapping[str, Rule]) -> Override:
@@ -175,9 +185,7 @@ def _folder(value: Value) -> str:
 
 
 def _processes(value: Value) -> tuple[KeyProcess, ...]:
-    found = tuple(_process(one) for one in value.sequence())
-    _check_names(value, [one.name for one in found])
-    return found
+    return _named(value, _process)
 
 
 def _process(value: Value) -> KeyProcess:
@@ -215,9 +223,7 @@ def _kernel_log(value: Value) -> tuple[Pattern, ...]:
 
 
 def _patterns(value: Value, *, of_containers: bool) -> tuple[Pattern, ...]:
-    found = tuple(_pattern(one, of_containers=of_containers) for one in value.sequence())
-    _check_names(value, [one.name for one in found])
-    return found
+    return _named(value, lambda one: _pattern(one, of_containers=of_containers))
 
 
 def _pattern(value: Value, *, of_containers: bool) -> Pattern:
@@ -236,17 +242,25 @@ def _pattern(value: Value, *, of_containers: bool) -> Pattern:
     )
 
 
-def _check_names(value: Value, names: list[str]) -> None:
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            raise value.sequence()[index].error(f"{name!r} is given twice")
+def _named(value: Value, read: Callable[[Value], _Named]) -> tuple[_Named, ...]:
+    """Read a list of what has names, each its own."""
+    names: set[str] = set()
+
+    def read_one(one: Value) -> _Named:
+        found = read(one)
+        if found.name in names:
+            raise one.error(f"{found.name!r} is given twice")
+        names.add(found.name)
+        return found
+
+    return value.each(read_one)
 
 
 # --------------------------------------------------------------------------------------------- receivers
 
 
 def _receivers(value: Value, kind: Kind) -> tuple[Receiver, ...]:
-    return tuple(_receiver(one, kind) for one in value.sequence())
+    return value.each(lambda one: _receiver(one, kind))
 
 
 def _receiver(value: Value, kind: Kind) -> Receiver:

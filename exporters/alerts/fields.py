@@ -24,14 +24,15 @@ class Fields:
 
     @classmethod
     def of(cls, value: Value, known: Iterable[str], what: str) -> Fields:
-        """Take a mapping apart. Raises `ConfigError` for keys that ``what`` does not have."""
+        """Take a mapping apart. A key that ``what`` does not have is a mistake."""
         names = tuple(known)
         found = {}
         for key, place, content in value.items():
-            if key not in names:
-                advice = did_you_mean(key, names) or f"there are {', '.join(names)}"
-                raise place.error(f"{what} has no {key!r}; {advice}")
-            found[key] = content
+            with place.forgiving():
+                if key not in names:
+                    advice = did_you_mean(key, names) or f"there are {', '.join(names)}"
+                    raise place.error(f"{what} has no {key!r}; {advice}")
+                found[key] = content
         return cls(value, found)
 
     def __contains__(self, key: str) -> bool:
@@ -40,6 +41,12 @@ class Fields:
     def get(self, key: str, read: Callable[[Value], _Read], default: _Read) -> _Read:
         """Read a field, or give the default."""
         return read(self.found[key]) if key in self.found else default
+
+    def try_get(self, key: str, read: Callable[[Value], _Read], *, default: _Read) -> _Read:
+        """Do the same; what is wrong with the field keeps nobody from reading the others."""
+        with self.place.forgiving():
+            return self.get(key, read, default)
+        return default
 
     def need(self, key: str, read: Callable[[Value], _Read]) -> _Read:
         """Read a field that has to be there. Raises `ConfigError`."""

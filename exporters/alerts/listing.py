@@ -14,9 +14,9 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cgscope.arguments import Parser
-from cgscope.errors import Failure, explain, printable
+from cgscope.errors import Failure, Failures, explain, printable
 from cgscope.quantities import format_duration
-from cgscope.yamlfile import ConfigError, load
+from cgscope.yamlfile import ConfigError, gathering, load
 from exporters.alerts.config import AlertConfig, read_alerts
 from exporters.alerts.prometheus import files
 from exporters.alerts.rule import SEVERITIES
@@ -63,11 +63,13 @@ def _rules(path: str | None) -> str:
     config = AlertConfig()
     try:
         document = load(path) if path is not None else None
-        for key, _, content in document.items() if document is not None else ():
-            if key == "alerts":
-                config = read_alerts(content)
+        if document is not None:
+            with gathering(document) as whole:
+                for key, _, content in whole.items():
+                    if key == "alerts":
+                        config = read_alerts(content)
     except ConfigError as error:
-        raise Failure(str(error)) from error
+        raise Failures(error.lines) from error
     groups = list(files(config.rules, config.runbooks).values())
     head, *_ = groups[0].partition("groups:\n")
     if config.overrides:

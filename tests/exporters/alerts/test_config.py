@@ -171,6 +171,44 @@ def test_check_config_explains_a_mistake(tmp_path: Path, capfd: pytest.CaptureFi
     assert "in order" in capfd.readouterr().out
 
 
+MANY = """\
+nameing: thin
+collectors: {cpuu: on, memory: maybe}
+alerts:
+  deliveries: {}
+  webhooks: [{url: example.org}]
+  processes: [{name: a, process: x}, {name: b}, {name: a, process: y}]
+  overrides: [{match: {name: x}, rules: {Nonsense: off}}]
+  rules:
+    Nonsense: {warning: {raise: 1}}
+    ContainerEmpty: {info: {raise: many}}
+    Own: {value: container_thread, summary: x, info: {raise: 1}}
+"""
+
+
+def test_check_config_explains_all_mistakes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A line for each, in the order of the file; overrides wait until the rules that they name are right."""
+    path = tmp_path / "exporter.yml"
+    path.write_text(MANY)
+    assert main(["--check-config", "--config", str(path)]) == 1
+    lines = capfd.readouterr().err.removeprefix("cgroup-exporter: ").splitlines()
+    assert all(line.startswith(f"{path}:") for line in lines)
+    assert [line.removeprefix(f"{path}:").split(": ")[0] for line in lines] == [
+        "1:1",
+        "2:14",
+        "2:32",
+        "4:3",
+        "5:20",
+        "6:38",
+        "6:49",
+        "9:5",
+        "10:36",
+        "11:18",
+    ]
+    assert main(["alerts", "--rules", "--config", str(path)]) == 1
+    assert capfd.readouterr().err.count(f"{path}:") == 7
+
+
 def test_shipped_rules_only_name_what_there_is() -> None:
     """Every metric is in the catalogue; every label in a matcher is one that the metric or its container has."""
     container = {"id", "name", "image", "container", "pod", "namespace", "engine"}
