@@ -19,6 +19,7 @@ from typing import Any, Final
 from procfs_fuse.keeper.channel import Channel, Closed
 from procfs_fuse.keeper.journal import SLOTS, Journal
 from procfs_fuse.keeper.recruiting import Loop, Recruiting
+from procfs_fuse.priority import weigh_session
 
 _FENCE_SECONDS: Final = 2.0  # a killed process that is still there after that is stuck in the kernel
 _FORK_SECONDS: Final = 15.0  # a worker that has said nothing after that never will, nor will its nursery do better
@@ -210,9 +211,11 @@ class Crew:
         for message in self._messages(one):
             if "ready" in message:
                 one.pid, one.since = message["ready"], self._clock()
+                weigh_session(one.pid, hurried=True)
                 self._is_ready()
             if "serving" in message:
                 one.serving, self.idle_since = True, None
+                weigh_session(one.pid, hurried=False)
                 self.recruiting.succeeded()
                 log.info("worker %d serves", one.pid)
                 self.on_serving()

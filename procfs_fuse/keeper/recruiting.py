@@ -144,6 +144,7 @@ class Recruiting:
         gc.freeze()  # collecting in the child would copy the pages that are shared
         if os.fork():
             return
+        os.setsid()  # it does not come before others, as we do
         try:
             from procfs_fuse.keeper import nursery  # noqa: PLC0415 - the keeper needs nothing of what that imports
 
@@ -163,6 +164,7 @@ class Recruiting:
             [sys.executable, "-P", *module],
             environment(),
             file_actions=actions,
+            setsid=True,
             setsigmask=(),
             setsigdef=every_signal,
         )

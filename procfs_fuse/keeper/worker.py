@@ -60,6 +60,7 @@ class Estate:
 def work(channel: Channel, estate: Estate) -> NoReturn:
     """Stand by, serve, and end the process."""
     syscalls.set_process_name("procfs-worker")
+    os.setsid()  # so that its priority is its own, see `priority`
     worker = _Worker(channel, estate)
     try:
         worker.run()

@@ -314,3 +314,21 @@ def _possessions(served: Served) -> list[int]:
 def _rss_kib(pid: int) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+
+@NATIVE_ONLY
+@pytest.mark.skipif(not os.path.exists("/proc/self/autogroup"), reason="this kernel does not share CPUs by sessions")
+@pytest.mark.skipif(os.getpriority(os.PRIO_PROCESS, 0) != 0, reason="the tests' own priority was chosen by somebody")
+def test_who_is_waited_for_comes_before_other_sessions(served: Served) -> None:
+    """Keeper and standby come first also where CPUs are shared by sessions; the nursery, and who serves, do not."""
+    served.kill_worker()
+    state = served.complete()
+    hurried = [state["keeper_pid"], state["worker_pids"][1]]
+    usual = [state["nursery_pid"], state["worker_pids"][0]]
+    assert [_session_nice(pid) for pid in hurried] == [-10, -10]
+    assert eventually(lambda: [_session_nice(pid) for pid in usual] == [0, 0])
+
+
+def _session_nice(pid: int) -> int:
+    """The nice value of a process' session, 0 unless it was set (sched(7))."""
+    return int(Path(f"/proc/{pid}/autogroup").read_text().split()[-1])
