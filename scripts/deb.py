@@ -122,7 +122,7 @@ def _environment(home: Path, source: Path) -> None:
     (wheel,) = wheels.glob("cgscope-*.whl")
     _say("fetching dependencies")
     _run(*pip, "install", "--no-compile", *_BINARIES, "--target", str(site), str(wheel))
-    for unwanted in (site / "bin", *site.rglob("direct_url.json")):
+    for unwanted in (site / "bin", site / "share", *site.rglob("direct_url.json")):  # those are where Debian has such
         _remove(unwanted)
     (home / "bin").mkdir()
     (home / "bin/python3").symlink_to(INTERPRETER)

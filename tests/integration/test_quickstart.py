@@ -3,54 +3,20 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY
+from tests.integration.typed import OURS, Typed, sessions
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
 PAGE = REPOSITORY / "docs/quickstart.md"
-ANYTHING = "…"
-MODULES = {"procfs-fuse": "procfs_fuse", "cgroup-exporter": "exporters", "ctop": "ctop", "cgscope": "cgscope"}
-
-
-@dataclass(frozen=True)
-class Typed:
-    """A command and the lines that its output has; … stands for anything."""
-
-    command: str
-    output: tuple[str, ...]
-
-
-def sessions(page: str) -> Iterator[tuple[str, list[Typed]]]:
-    """Yield (title, commands) of each section with a console."""
-    for section in re.split(r"(?m)^## ", page)[1:]:
-        title = section.partition("\n")[0]
-        for block in re.findall(r"(?ms)^```console\n(.*?)^```", section):
-            yield title, list(commands(block))
-
-
-def commands(block: str) -> Iterator[Typed]:
-    """Yield what is typed: lines behind a prompt that names one of our programs."""
-    prompt = re.compile(rf"(?m)^[#$] (?=(?:{'|'.join(MODULES)})\b)")
-    for part in prompt.split(block)[1:]:
-        command, *output = part.rstrip("\n").split("\n")
-        yield Typed(command, tuple(output))
-
-
-def fits(expected: tuple[str, ...], output: str) -> bool:
-    """Whether the output has the expected lines in this order, with anything where … stands."""
-    lines = [
-        r"(?:.*\n)*?" if line == ANYTHING else re.escape(line).replace(ANYTHING, ".*") + r"\n" for line in expected
-    ]
-    return re.fullmatch("".join(lines) + r"(?:.*\n)*", output) is not None
+SESSIONS = [(title, typed) for title, typed in sessions(PAGE.read_text("utf-8")) if all(one.is_ours for one in typed)]
+"""Those without an engine, which tests/packages/test_newcomer.py has."""
 
 
 @pytest.fixture
@@ -58,7 +24,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     """The programs in PATH, with state and a mount point that nobody else has."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, module in MODULES.items():
+    for name, module in OURS.items():
         script = programs / name
         script.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n', encoding="utf-8")
         script.chmod(0o755)
@@ -83,9 +49,7 @@ def type_all(typed: list[Typed], folder: Path, environment: dict[str, str]) -> N
     subprocess.run(words, env=environment, stdin=subprocess.DEVNULL, timeout=PATIENCE_SECONDS, check=True)
 
 
-@pytest.mark.parametrize(
-    ("title", "typed"), [pytest.param(title, typed, id=title) for title, typed in sessions(PAGE.read_text("utf-8"))]
-)
+@pytest.mark.parametrize(("title", "typed"), [pytest.param(*session, id=session[0]) for session in SESSIONS])
 def test_commands_do_what_the_page_says(
     title: str, typed: list[Typed], environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -95,7 +59,7 @@ def test_commands_do_what_the_page_says(
     for number, one in enumerate(typed):
         code, out, err = ((tmp_path / f"{number}.{what}").read_text("utf-8") for what in ("code", "out", "err"))
         assert code == "0\n", (one.command, err)
-        assert fits(one.output, out), (one.command, out)
+        assert one.fits(out), (one.command, out)
 
 
 def test_the_page_is_read() -> None:
@@ -107,7 +71,5 @@ def test_the_page_is_read() -> None:
 def test_what_fits() -> None:
     """Whole lines in order; … is part of a line, or any number of lines."""
     output = "a 1\nb\nc\nd\n"
-    assert fits(("a …", "…", "c"), output)
-    assert not fits(("b",), output)
-    assert not fits(("a …", "c"), output)
-    assert not fits(("a 2",), output)
+    assert Typed("x", ("a …", "…", "c")).fits(output)
+    assert not any(Typed("x", lines).fits(output) for lines in (("b",), ("a …", "c"), ("a 2",)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from scripts import deb
 from scripts.deb import CONFIGURATION, Release
+from tests.packages.debian import Debian, copy_of
 
 RELEASE: Final = Release("1.2.3", "amd64", (3, 11))
 
@@ -45,54 +45,11 @@ def test_packaged_settings_are_in_order() -> None:
 # --------------------------------------------------------------------------------------- the real thing
 
 
-def repository() -> tuple[str, str]:
-    """Address and release of the packages that this machine's apt gets."""
-    words = ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)", "Created-By: Packages"]
-    address, codename = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()[:2]
-    return address, codename
-
-
-class Debian:
-    """A Debian in a folder, entered by chroot in a mount namespace that ends with each command."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def run(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a shell command in it, with /proc, /sys and /dev of this machine."""
-        binds = "; ".join(f"mount --rbind /{name} {self.root}/{name}" for name in ("proc", "sys", "dev"))
-        # A root is a mount point wherever a system boots.
-        script = f"set -e; mount --make-rprivate /; mount --bind {self.root} {self.root}; {binds}; "
-        script += f"exec chroot {self.root} /bin/sh -ec '{command}'"
-        environment = {
-            "PATH": os.defpath + ":/usr/sbin:/sbin",
-            "DEBIAN_FRONTEND": "noninteractive",
-            "LC_ALL": "C.UTF-8",
-        }
-        words = ["unshare", "--mount", "sh", "-c", script]
-        return subprocess.run(words, env=environment, capture_output=True, text=True, check=check)
-
-    def files(self) -> set[str]:
-        """All paths but those that programs make on the way."""
-        passing = ("var/lib/dpkg", "var/cache", "var/log", "tmp", "root", "proc", "sys", "dev", "run")
-        return {
-            path
-            for file in self.root.rglob("*")
-            if not (path := str(file.relative_to(self.root))).startswith(passing) and "__pycache__" not in path
-        }
-
-
 @pytest.fixture(scope="module")
 def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debian]:
-    """A minimal Debian with Python, of this machine's release."""
-    if not shutil.which("debootstrap"):
-        pytest.skip("debootstrap is not installed")
-    root = tmp_path_factory.mktemp("debian")
-    address, codename = repository()
-    words = ["debootstrap", "--variant=minbase", "--include=python3,procps", codename, str(root), address]
-    subprocess.run(words, check=True, capture_output=True)
-    yield Debian(root)
-    shutil.rmtree(root)
+    """A minimal Debian with Python."""
+    with copy_of(["python3", "procps"], tmp_path_factory.mktemp("deb") / "debian") as debian:
+        yield debian
 
 
 @pytest.mark.long
