@@ -64,6 +64,21 @@ mounts = [line.split()[5] for line in open("/proc/self/mountinfo") if line.split
 print("mounts", len(mounts) == count, all(options.startswith("ro,nosuid") for options in mounts))
 """
 
+# The command, which tells how many mounts were on a path whenever the uppermost was taken away.
+LAYERS = """
+import mmap, sys
+from procfs_fuse import cli, syscalls
+shared, take_away = mmap.mmap(-1, mmap.PAGESIZE), syscalls.umount
+def umount(path, flags=0):
+    with open("/proc/self/mountinfo") as lines:
+        shared.write_byte(sum(line.split()[4] == path for line in lines))
+    take_away(path, flags)
+syscalls.umount = umount
+code = cli.main(sys.argv[1:])
+print("layers", *sorted({*shared[:]} - {0}))
+sys.exit(code)
+"""
+
 SCRIPT = """
 while read -r _; do
     head -n 1 /proc/meminfo; cat /proc/uptime; head -n 1 /proc/stat; cat /proc/cpuinfo | grep -c ^processor; echo $$ end
@@ -165,10 +180,7 @@ def test_containers_heal(command: CommandLine, tmp_path: Path, count: int, times
 
 @NATIVE_ONLY
 def test_another_instance_takes_dead_files_over(command: CommandLine, tmp_path: Path) -> None:
-    """`attach` puts living files in the place of dead ones, each once.
-
-    That a file is seen bare between two system calls is nothing that this can be relied on to catch.
-    """
+    """`attach` puts living files in the place of dead ones, each once, and takes none away but from above of one."""
     first, second = (tmp_path / name for name in ("first", "second"))
     first.mkdir()
     second.mkdir()
@@ -179,9 +191,13 @@ def test_another_instance_takes_dead_files_over(command: CommandLine, tmp_path: 
         assert eventually(lambda: any("not connected" in line for line in one.look()))
         assert command("mount", str(second)).returncode == 0
         pid = inside(tmp_path / "strange")
-        done = command("attach", "--mount", str(second), "--json", f"pid:{pid}")
+        words = [sys.executable, "-P", "-c", LAYERS, "attach", "--mount", str(second), "--json", f"pid:{pid}"]
+        done = subprocess.run(
+            words, env=command.environment, check=False, capture_output=True, text=True, timeout=PATIENCE_SECONDS
+        )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.count('"repaired"') > 5
+        assert done.stdout.splitlines()[-1] == ("layers 2" if has_beneath() else "layers 1")
         assert one.is_well()
         places = [line.mountpoint for line in mountinfo.of_process(pid) if line.is_ours]
         assert len(places) == len(set(places))
