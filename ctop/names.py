@@ -35,9 +35,12 @@ class Names:
 
     def ask(self, path: str, inode: int) -> Identity:
         """Ask the engines' files, unless that was done lately."""
-        found = self._resolver.identify(path, inode)
-        self.known[path] = (inode, found)
-        return found
+        found = (inode, self._resolver.identify(path, inode))
+        known = self.known.get(path)
+        if known == found:
+            return known[1]  # the very same, so that what was made of it is still good
+        self.known[path] = found
+        return found[1]
 
     def update(self, inodes: Mapping[str, int], most: int | None = SOME) -> None:
         """Take in what is there now (path -> inode); ask for some without a name yet, for all when ``most`` is None."""

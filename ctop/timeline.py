@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from ctop.ooms import Kills
-from ctop.past import Past, Remembered
+from ctop.past import Past
+from ctop.remembered import Remembered
 from ctop.scene import Entry, Scene
 from ctop.trails import Trails
 
