@@ -15,6 +15,7 @@ TITLE = "FUSE"
 def check(machine: Machine) -> Iterator[Finding]:
     """Look at the device, and at who serves a /proc already."""
     yield _device(machine)
+    yield from _time_outs(machine)
     yield from _lxcfs(machine)
 
 
@@ -29,6 +30,19 @@ def _device(machine: Machine) -> Finding:
             return note("/dev/fuse", reason, "only procfs-fuse needs it, as root")
         return problem("/dev/fuse", reason, "in a container, give it the device (--device /dev/fuse)")
     return ok("/dev/fuse", "can be opened")
+
+
+def _time_outs(machine: Machine) -> Iterator[Finding]:
+    """With these the kernel ends a whole connection when one request takes longer (fs/fuse/dev.c)."""
+    for name in ("default_request_timeout", "max_request_timeout"):
+        try:
+            with open(machine.path(f"proc/sys/fs/fuse/{name}"), "rb") as file:
+                seconds = int(file.read())
+        except (OSError, ValueError):
+            continue
+        if seconds:
+            advice = f"sysctl fs.fuse.{name}=0, or keep it well above --request-timeout"
+            yield note(f"fs.fuse.{name}", f"a request of {seconds} s ends a mount for good", advice)
 
 
 def _lxcfs(machine: Machine) -> Iterator[Finding]:

@@ -80,6 +80,16 @@ def test_no_fuse(tmp_path: Path) -> None:
     assert (as_root.verdict, "modprobe" in as_root.advice) == (Verdict.PROBLEM, True)
 
 
+def test_time_outs_of_whole_connections_are_noticed(tmp_path: Path) -> None:
+    """Where the kernel ends a mount because one request takes long, that is told with the way out."""
+    write(tmp_path, "proc/self/mountinfo", "")
+    write(tmp_path, "proc/sys/fs/fuse/default_request_timeout", "0\n")
+    write(tmp_path, "proc/sys/fs/fuse/max_request_timeout", "2\n")
+    found = by_subject(fuse.check(Machine(str(tmp_path), euid=0)))
+    assert found["fs.fuse.max_request_timeout"].verdict is Verdict.NOTE
+    assert "fs.fuse.default_request_timeout" not in found
+
+
 def test_lxcfs_is_noticed(tmp_path: Path) -> None:
     """Whoever runs lxcfs learns that both can stay."""
     write(tmp_path, "proc/self/mountinfo", "36 25 0:40 / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw\n")
