@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, CommandLine, eventually
+from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, CommandLine, eventually
 from tests.integration.survival import IN_GUEST, NATIVE_ONLY, Served, changing_containers, hot_readers
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
@@ -72,6 +73,28 @@ def test_upgrades_are_not_noticed(command: CommandLine, place: Path, times: int)
             assert after["keeper_pid"] == before["keeper_pid"]  # what a service manager watches
             assert not {*before["worker_pids"], before["nursery_pid"]} & {*after["worker_pids"], after["nursery_pid"]}
     told(reports, f"{times} upgrades")
+
+
+@NATIVE_ONLY
+def test_version_that_fails_its_self_test_is_refused(command: CommandLine, place: Path, tmp_path: Path) -> None:
+    """`restart` by a version that cannot render a file says which one, and the same processes serve on."""
+    served = Served(command, place)
+    before = served.complete()
+    new = tmp_path / "new"
+    shutil.copytree(REPOSITORY / "procfs_fuse", new / "procfs_fuse", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("cgroup_model", "cgscope"):
+        (new / package).symlink_to(REPOSITORY / package)
+    with (new / "procfs_fuse/views/uptime.py").open("a") as file:
+        file.write("\n\ndef render(snapshot):\n    raise ValueError('not finished')\n")
+    command.environment["PYTHONPATH"] = str(new)
+    found = command("restart")
+    command.environment["PYTHONPATH"] = str(REPOSITORY)
+    assert found.returncode == 1
+    assert "the new version fails its self-test: RuntimeError: proc/uptime: ValueError: not finished" in found.stderr
+    after = served.complete()
+    assert [after[key] for key in ("keeper_pid", "generation", "worker_pids")] == [
+        before[key] for key in ("keeper_pid", "generation", "worker_pids")
+    ]
 
 
 @NATIVE_ONLY
