@@ -17,9 +17,11 @@ _INT: Final = struct.Struct("=i")
 
 def close_all_but(keep: Collection[int]) -> None:
     """Close every descriptor but the standard streams and ``keep``."""
-    for descriptor in _beyond_standard():
-        if descriptor not in keep:
-            _close(descriptor)
+    first = _STANDARD_ERROR + 1
+    for kept in sorted(one for one in keep if one >= first):
+        os.closerange(first, kept)
+        first = kept + 1
+    os.closerange(first, max(_beyond_standard(), default=first) + 1)
 
 
 def close_all_at_exec() -> None:
@@ -57,10 +59,3 @@ def detach_standard_streams() -> None:
 def _beyond_standard() -> Iterator[int]:
     # The descriptor that lists the directory is in the list, too, and closed by the time anybody gets to it.
     return (int(name) for name in os.listdir("/proc/self/fd") if int(name) > _STANDARD_ERROR)
-
-
-def _close(descriptor: int) -> None:
-    try:
-        os.close(descriptor)
-    except OSError:
-        return

@@ -48,12 +48,12 @@ class Preparations:
         if len(self._supplies.keys() | self._tasks.keys()) < _MOST:
             self._tasks[_life(cgroup)] = _Task(key, self._clock())
 
-    def go_on(self) -> None:
-        """Make one more thing. When it cannot be made, attaching will say why."""
+    def go_on(self) -> bool:
+        """Make one more thing, if there is one to be made. When it cannot be made, attaching will say why."""
         now = self._clock()
         life = next((life for life, task in self._tasks.items() if task.next_look <= now), None)
         if life is None:
-            return
+            return False
         task = self._tasks[life]
         try:
             if life in self._supplies:
@@ -65,6 +65,7 @@ class Preparations:
                 task.next_look, task.pause = now + task.pause, 2 * task.pause
         except (Failure, OSError):
             self._drop(life)
+        return True
 
     def take(self, cgroup: Cgroup) -> Supply | None:
         """Give away what was made for a container, if that is of use still; it is the caller's to close."""

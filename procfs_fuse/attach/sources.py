@@ -120,15 +120,18 @@ class Supply:
             self._made[binding] = _clone(self.places, binding, self._kept, detached=True)
         return True
 
-    def look_again(self) -> None:
-        """See whether the container has more by now: what it is shown depends on its settings."""
-        self._wanted = [one for one in of_container(self._instance, self._key) if one not in self._made]
-
     def clones(self) -> Clones:
         """All of them. Raises OSError."""
         while self.make_one():
             pass
         return [self._made[binding] for binding in sorted(self._made, key=attrgetter("target"))]
+
+    def is_outgrown(self) -> bool:
+        """Whether the container has more by now: what it is shown depends on its settings."""
+        try:
+            return any(one not in self._made for one in of_container(self._instance, self._key))
+        except Failure:
+            return False  # it has ended
 
     def is_current(self) -> bool:
         """Whether the instance is mounted as it was."""

@@ -98,7 +98,7 @@ class Watcher:
             self._take_events()
             self._take_new_cgroups()
             self._look_at_young()
-            self._prepared.go_on()
+            self._make_ready()
             if self._clock() >= next_check:
                 if not go_on():
                     return
@@ -173,6 +173,13 @@ class Watcher:
         if self._rules.wants(self._machine.identify(cgroup)):
             self._prepared.begin(cgroup, self._machine.key_of(cgroup.path))
 
+    def _make_ready(self) -> None:
+        """Go on making files ready until there is something more urgent to do."""
+        began = self._clock()
+        while self._prepared.go_on() and self._clock() - began < _ROUND_SECONDS:
+            if self._events is not None and self._events.pending():
+                return
+
     def _just_noticed(self, inode: int) -> Young:
         now = self._clock()
         pause = _LOOK_SECONDS if self._events is None else _CALM_SECONDS / 2
@@ -213,20 +220,24 @@ class Watcher:
         try:
             if not self._is_ready(container):
                 return
-            outcome = attach_from(self._instance, container.pid, partial(self._supply, container), self._nesting)
+            outcome, done_at = self._attach(container)
         except Failure as failure:
             reason = Reason.REFUSED if isinstance(failure, Refused) else Reason.FILES
-            outcome = Outcome(problem=str(failure), reason=reason)
+            outcome, done_at = Outcome(problem=str(failure), reason=reason), self._clock()
         except OSError:
             return  # it ended while we looked
-        self._take_note(container, outcome, young, executed_at)
+        self._take_note(container, outcome, young, done_at - executed_at if executed_at is not None else None)
 
-    def _supply(self, container: Container) -> Supply:
+    def _attach(self, container: Container) -> tuple[Outcome, float]:
+        """Put down what was made ready, then what the container has got since; also tell when that was done."""
         prepared = self._prepared.take(self._machine.tree.cgroup(container.path))
         if prepared is not None:
-            prepared.look_again()
-            return prepared
-        return Supply(self._instance, self._machine.key_of(container.path))
+            outcome = attach_from(self._instance, container.pid, lambda: prepared, self._nesting)
+            done_at = self._clock()
+            if not (outcome.ok and prepared.is_outgrown()):
+                return outcome, done_at
+        supply = partial(Supply, self._instance, self._machine.key_of(container.path))
+        return attach_from(self._instance, container.pid, supply, self._nesting), self._clock()
 
     def _is_ready(self, container: Container) -> bool:
         pid = container.pid
@@ -242,11 +253,8 @@ class Watcher:
         places = sources.places_of(self._instance)
         return readiness.is_attached(lines, places.source, places.devices)
 
-    def _take_note(
-        self, container: Container, outcome: Outcome, young: Young | None, executed_at: float | None
-    ) -> None:
+    def _take_note(self, container: Container, outcome: Outcome, young: Young | None, delay: float | None) -> None:
         if outcome.ok:
-            delay = self._clock() - executed_at if executed_at is not None else None
             self._settle(container)
             self.report.put(Entry.of(container, outcome, delay))
             log.info("attached %s: %s", container.title, outcome.sentence())

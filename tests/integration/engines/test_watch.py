@@ -146,7 +146,10 @@ def test_what_was_made_ready_is_what_is_mounted(instance: CommandLine) -> None:
         made = [clone.target for clone in supply.clones()]
         assert "/proc/meminfo" in made
         assert ready.take(cgroup) is None
+        before_attaching = asked(instance)
         outcome = attach_from(served, container.pid, lambda: supply)
+        assert asked(instance) == before_attaching, "while a container waits, nothing is asked of the server"
+        assert not supply.is_outgrown()
         assert [one.path for one in outcome.files if one.fate is Fate.MOUNTED] == made
         assert f"{128 << 10} kB" in container.sh("grep MemTotal /proc/meminfo")
         ready.begin(cgroup, key)
@@ -154,6 +157,13 @@ def test_what_was_made_ready_is_what_is_mounted(instance: CommandLine) -> None:
         ready.drop(container.path)
         assert ready.next_look is None
         assert len(os.listdir("/proc/self/fd")) == before
+
+
+def asked(instance: CommandLine) -> dict[str, int]:
+    """How often the kernel asked for a name, a listing or attributes so far."""
+    operations = instance.status()[0]["operations"].values()
+    kinds = ("lookup", "getattr", "readdir", "readlink", "open", "read")
+    return {kind: sum(one.get(kind, 0) for one in operations) for kind in kinds}
 
 
 def churn(runc: Runtime, rootfs: Path, instance: CommandLine, count: int) -> None:
