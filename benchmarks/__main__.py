@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from benchmarks import reads, scrapes, sizes, starts, syscalls, tables, terminal
+from benchmarks import reads, scrapes, sizes, starts, survival, syscalls, tables, terminal
 from benchmarks.bars import verdicts
 from benchmarks.kit import MINUTES, QUICK_MINUTES, QUICK_ROUNDS, ROUNDS, Kit, Part
 from benchmarks.machine import describe
@@ -29,6 +29,7 @@ from scripts.debian_tools import FetchError, Unavailable
 PARTS: Final[Mapping[str, Part]] = {
     "reads": reads.measure,
     "starts": starts.measure,
+    "survival": survival.measure,
     "terminal": terminal.measure,
     "scrapes": scrapes.measure,
     "sizes": sizes.measure,

@@ -21,6 +21,11 @@ class Container:
     path: str
     init: int
 
+    @property
+    def key(self) -> str:
+        """What our file system calls it."""
+        return self.path.rpartition("/")[2]
+
     def run(self, *command: str) -> str:
         """Run a command inside; returns what it prints."""
         enter = ["nsenter", "-t", str(self.init), "-p", "-m", "--", *command]
@@ -41,8 +46,8 @@ class Container:
 
 @contextlib.contextmanager
 def container(name: str) -> Iterator[Container]:
-    """Run a container with `LIMITS` and an empty ``/mnt`` of its own; removed at the end."""
-    mounts, path = discover_mounts(), f"/cgscope-bench-{os.getpid()}/docker/{name * 64}"
+    """Run a container with `LIMITS` and an empty ``/mnt`` of its own; removed at the end. Its name is hexadecimal."""
+    mounts, path = discover_mounts(), f"/cgscope-bench-{os.getpid()}-{name}/docker/{(name * 64)[:64]}"
     create(mounts, path)
     try:
         apply(mounts, path, LIMITS)

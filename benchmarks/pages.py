@@ -21,7 +21,9 @@ from benchmarks.results import Results, Row, merged, ratio
 RESULTS: Final = "docs/benchmarks/results.json"
 PAGES: Final = ("README.md", "docs/performance.md")
 _MARKED: Final = re.compile(r"(<!-- bench: ([a-z-]+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
-_SHOWN: Final = re.compile(r"^(p50|p99|cpu|server_cpu|latency|first|call|pss|rss|page|background|frame|descriptors)_")
+_SHOWN: Final = re.compile(
+    r"^(p50|p99|cpu|server_cpu|latency|first|call|pss|rss|page|background|frame|descriptors|longest|healed)_"
+)
 
 _LINES: Final = (
     ("read of `meminfo`, at once again", "meminfo hot", "p50_usec", "cached", "lxcfs", None),

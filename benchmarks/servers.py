@@ -29,6 +29,7 @@ class Server:
     mountpoint: str = ""
     containers: str = ""  # where our cached connection is
     started_seconds: float = 0.0  # from exec to the first file
+    state: str = ""  # where our instance keeps what it knows
 
     def cpu_seconds(self) -> float:
         """User and system time of all its processes so far, at the clock's resolution of 10 ms."""
@@ -66,9 +67,13 @@ def _rollup(pid: int, field: bytes) -> int:
 
 @contextlib.contextmanager
 def ours(folder: str, *, name: str = "ours", transport: str = "kernel", code: str | None = None) -> Iterator[Server]:
-    """Start ``procfs-fuse mount --foreground``; of another revision, whose files are in the folder ``code``."""
+    """Start ``procfs-fuse mount --foreground``; of another revision, whose files are in the folder ``code``.
+
+    One that was killed is followed by the next one with its name.
+    """
     mountpoint, state = os.path.join(folder, name), os.path.join(folder, f"{name}-state")
-    os.makedirs(mountpoint)
+    if not os.path.lexists(state):
+        os.makedirs(mountpoint)
     words = ["mount", mountpoint, "--foreground", "--no-config", "--state-dir", state, "--transport", transport]
     environment = dict(os.environ)
     if code is not None:
@@ -81,7 +86,7 @@ def ours(folder: str, *, name: str = "ours", transport: str = "kernel", code: st
         seconds,
     ):
         containers = _containers_below(state) if transport == "kernel" else ""
-        yield Server(name, pid, mountpoint, containers, seconds)
+        yield Server(name, pid, mountpoint, containers, seconds, state)
 
 
 @contextlib.contextmanager
