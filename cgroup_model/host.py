@@ -13,8 +13,8 @@ import mmap
 import os
 import re
 import time
-from collections.abc import Callable
-from typing import Final, Self
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Self
 
 from cgroup_model.parse import ParseError, id_list, integer
 from cgroup_model.snapshot import Host, Need
@@ -59,27 +59,37 @@ class HostFiles:
         self._cpu_files = cpu_tree(sys_root)
         self._node_files = node_tree(sys_root)
         self._kept_cpuinfo: tuple[float, bytes | None] | None = None
+        self._plans: dict[int, tuple[tuple[str, Callable[[], object]], ...]] = {}  # by the value of what is needed
 
     def read(self, needs: Need) -> Host:
         """Read what ``needs`` asks for, each file once."""
         wanted: int = needs._value_
-        stat = self._stat.read() if wanted & _STAT else None
-        online = self._read_online(stat) if wanted & ONLINE else (0,)
-        return Host(
-            meminfo=self._meminfo.read() if wanted & _MEMINFO else None,
-            stat=stat,
-            cpuinfo=self._read_cpuinfo() if wanted & _CPUINFO else None,
-            swaps=self._swaps.read() if wanted & _SWAPS else None,
-            diskstats=self._diskstats.read() if wanted & _DISKSTATS else None,
-            vmstat=self._vmstat.read() if wanted & _VMSTAT else None,
-            partitions=self._partitions.read() if wanted & _PARTITIONS else None,
-            cpu_files=self._cpu_files.read(online) if wanted & _CPU_FILES else None,
-            node_files=self._node_files.read(int(self._clock())) if wanted & _NODE_FILES else None,
-            online_cpus=online,
-            pid_max=_number(self._pid_max.read()) if wanted & _LIMITS else None,
-            threads_max=_number(self._threads_max.read()) if wanted & _LIMITS else None,
-            page_bytes=mmap.PAGESIZE,
-        )
+        readers = self._plans.get(wanted)
+        if readers is None:
+            readers = self._plans[wanted] = tuple(self._readers(wanted))
+        found: dict[str, Any] = {part: read() for part, read in readers}
+        if wanted & ONLINE:
+            online = found["online_cpus"] = self._read_online(found.get("stat"))
+            if wanted & _CPU_FILES:
+                found["cpu_files"] = self._cpu_files.read(online)
+        return Host(**found, page_bytes=mmap.PAGESIZE)
+
+    def _readers(self, wanted: int) -> Iterator[tuple[str, Callable[[], object]]]:
+        """List fields of `Host` and how they are read, but for those that have to do with CPUs that come and go."""
+        for need, part, read in (
+            (_STAT, "stat", self._stat.read),
+            (_MEMINFO, "meminfo", self._meminfo.read),
+            (_CPUINFO, "cpuinfo", self._read_cpuinfo),
+            (_SWAPS, "swaps", self._swaps.read),
+            (_DISKSTATS, "diskstats", self._diskstats.read),
+            (_VMSTAT, "vmstat", self._vmstat.read),
+            (_PARTITIONS, "partitions", self._partitions.read),
+            (_NODE_FILES, "node_files", lambda: self._node_files.read(int(self._clock()))),
+            (_LIMITS, "pid_max", lambda: _number(self._pid_max.read())),
+            (_LIMITS, "threads_max", lambda: _number(self._threads_max.read())),
+        ):
+            if wanted & need:
+                yield part, read
 
     def close(self) -> None:
         """Close all descriptors; every file is then missing."""

@@ -5,57 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Protocol
+from typing import Any, Final
 
 from cgroup_model.collect.kit import Kit
 from cgroup_model.collect.look import LevelCache, Look
+from cgroup_model.collect.plan import SETTINGS, History, Step, plan
 from cgroup_model.collect.problems import Problems
 from cgroup_model.hierarchy import Cgroup, Tree
 from cgroup_model.host import ONLINE, HostFiles
-from cgroup_model.snapshot import Cpu, CpuTimes, Host, Load, Need, Policy, ShownCpus, Snapshot, Tasks
+from cgroup_model.snapshot import Host, Need, Policy, Snapshot
 from cgroup_model.source import CgroupGone, Source
 
-# Plain numbers: operators of enum.Flag cost more than reading a file does, and `value` is a property in Python.
-_MEMORY: Final = (Need.MEMORY | Need.MEMORY_DETAIL).value
-_MEMORY_DETAIL: Final = Need.MEMORY_DETAIL.value
-_CPU: Final = (Need.CPU | Need.CPU_TIMES | Need.CPU_PER_CPU).value
-_CPU_DETAIL: Final = Need.CPU.value
-_CPUS: Final = (Need.CPUS | Need.CPU_TIMES).value
-_PER_CPU: Final = (Need.CPU_PER_CPU | Need.CPU_TIMES).value
-_CPU_TIMES: Final = Need.CPU_TIMES.value
-_CPUSET: Final = Need.CPUSET.value
-_IO: Final = Need.IO.value
-_PIDS: Final = Need.PIDS.value
-_PRESSURE: Final = Need.PRESSURE.value
-_HUGETLB: Final = Need.HUGETLB.value
-_CORE: Final = Need.CORE.value
-_SLABINFO: Final = Need.SLABINFO.value
-_AGE: Final = Need.AGE.value
-_TASKS: Final = Need.TASKS.value
-_LOAD: Final = Need.LOAD.value
-_SETTINGS: Final = _MEMORY | _CPU | _CPUS | _CPUSET | _IO | _PIDS | _HUGETLB
-"""Needs for which files are read that only a write changes."""
-
 _MOST_REMEMBERED: Final = 16384  # cgroups
-
-
-class History(Protocol):
-    """Answers that need more than one look: what accumulates, and what is counted over processes."""
-
-    def cpu_times(self, cgroup: Cgroup, cpu: Cpu | None, shown: ShownCpus) -> CpuTimes | None:
-        """Accumulated time of each shown CPU."""
-
-    def age(self, cgroup: Cgroup) -> float | None:
-        """Seconds since the container started."""
-
-    def boot_offset(self, cgroup: Cgroup) -> float:
-        """How far the container's boot clock is ahead of the machine's; seconds."""
-
-    def tasks(self, cgroup: Cgroup) -> Tasks | None:
-        """Thread states of the subtree."""
-
-    def load(self, cgroup: Cgroup) -> Load | None:
-        """Load averages."""
 
 
 def boot_seconds() -> float:
@@ -84,6 +45,7 @@ class Collector:
         self._host = host
         self._history = history
         self._clock = clock
+        self._plans: dict[int, tuple[Step, ...]] = {}  # by the value of what is needed
         self._alive_when: dict[Cgroup, int] = {}  # -> how many descriptors the source had opened when it was seen
         self._online_cpus: tuple[int, ...] = ()
         tree.when_forgotten.append(self._forget)
@@ -130,7 +92,7 @@ class Collector:
     def _begin(self, needs: Need) -> Host:
         """Read the host's files, and forget settings that are not what they were."""
         source, host = self._kit.source, self._host.read(needs)
-        if needs._value_ & _SETTINGS:
+        if needs._value_ & SETTINGS:
             source.refresh()
         if needs._value_ & ONLINE and host.online_cpus != self._online_cpus:
             self._online_cpus = host.online_cpus
@@ -168,39 +130,12 @@ class Collector:
 
     def _snapshot(self, cgroup: Cgroup, wanted: int, host: Host, levels: LevelCache) -> Snapshot:
         look = Look(cgroup, self._tree.layout(cgroup), host, levels, self._kit)
-        history = self._history
+        steps = self._plans.get(wanted)
+        if steps is None:
+            steps = plan(wanted, self._history, throttled_as_steal=self._kit.policy.throttled_as_steal)
+            self._plans[wanted] = steps
         taken_at = self._clock()
-        detail = bool(wanted & _MEMORY_DETAIL)
-        memory = look.memory(detail=detail) if wanted & _MEMORY else None
-        in_detail = self._kit.policy.throttled_as_steal or bool(wanted & _CPU_DETAIL)
-        cpu = look.cpu(detail=in_detail, per_cpu=bool(wanted & _PER_CPU)) if wanted & _CPU else None
-        cpuset = look.cpuset() if wanted & _CPUSET else None
-        cpus = look.shown_cpus(cpu, cpuset) if wanted & _CPUS else None
-        return Snapshot(
-            path=cgroup.path,
-            host=host,
-            policy=self._kit.policy,
-            taken_at=taken_at,
-            age_seconds=look.attempt("age", history.age, cgroup) if history and wanted & _AGE else None,
-            boot_offset_seconds=(
-                look.attempt("age", history.boot_offset, cgroup) if history and wanted & _CPU_TIMES else None
-            ),
-            memory=memory,
-            memory_bounds=look.memory_bounds(memory, detail=detail) if wanted & _MEMORY else None,
-            cpu=cpu,
-            cpus=cpus,
-            cpu_times=(
-                look.attempt("cpu_times", history.cpu_times, cgroup, cpu, cpus)
-                if history and cpus and wanted & _CPU_TIMES
-                else None
-            ),
-            cpuset=cpuset,
-            io=look.io() if wanted & _IO else None,
-            pids=look.pids() if wanted & _PIDS else None,
-            pressure=look.pressure() if wanted & _PRESSURE else None,
-            hugetlb=look.hugetlb() if wanted & _HUGETLB else None,
-            core=look.core() if wanted & _CORE else None,
-            slabinfo=look.slabinfo() if wanted & _SLABINFO else None,
-            tasks=look.attempt("tasks", history.tasks, cgroup) if history and wanted & _TASKS else None,
-            load=look.attempt("load", history.load, cgroup) if history and wanted & _LOAD else None,
-        )
+        parts: dict[str, Any] = {}
+        for part, read in steps:
+            parts[part] = read(look, parts)
+        return Snapshot(cgroup.path, host, self._kit.policy, taken_at, **parts)
