@@ -30,8 +30,9 @@ def done(words: Sequence[str | Path], **environment: str) -> str:
 
 
 def files(folder: Path) -> set[str]:
-    """All paths below a folder but what Python compiles on the way."""
-    return {str(path.relative_to(folder)) for path in folder.rglob("*") if "__pycache__" not in str(path)}
+    """All files below a folder but what Python compiles on the way; pip leaves empty folders of data files."""
+    found = (path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    return {str(path.relative_to(folder)) for path in found if "__pycache__" not in str(path)}
 
 
 @pytest.fixture(scope="module")
