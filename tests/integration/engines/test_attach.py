@@ -18,6 +18,9 @@ import pytest
 
 from procfs_fuse import syscalls
 from procfs_fuse.attach import repair
+from procfs_fuse.attach.attachment import attach_from
+from procfs_fuse.attach.containers import Machine
+from procfs_fuse.attach.sources import Supply
 from procfs_fuse.instances import Registry
 from tests.integration.command_line import ANY_WORLD, NEEDS, REASON, CommandLine, eventually
 from tests.integration.engines.unshared import Unshared, unshared
@@ -235,6 +238,23 @@ def test_a_process_that_ended_is_gone(command: CommandLine, container: Unshared)
     done = command("attach", f"pid:{container.pid}")
     assert done.returncode == 1
     assert re.search(r"no process|ended", done.stderr), done.stderr
+
+
+@ANY_WORLD
+def test_a_container_that_ends_meanwhile_is_gone(command: CommandLine, container: Unshared) -> None:
+    """One that ends between the first look at it and the mounts is told as gone, in whatever state it was."""
+    instance = Registry(command.state_dir).select(None)
+    with Machine() as machine:
+        key = machine.key_of(container.path)
+
+        def supply() -> Supply:
+            made = Supply(instance, key)
+            container.end()
+            return made
+
+        outcome = attach_from(instance, container.pid, supply)
+    assert outcome.gone
+    assert not outcome.files
 
 
 def test_dead_mounts_are_repaired_by_the_next_attach(command: CommandLine, container: Unshared) -> None:
