@@ -6,20 +6,20 @@ import contextlib
 import os
 from typing import Final
 
+from procfs_fuse import syscalls
+
 _HURRIED: Final = -10
 _USUAL: Final = 0
 
 
 def hurry(*, with_children: bool = False) -> None:
-    """Come before others, where nobody has chosen another priority for us and we may; children do so only if wanted.
-
-    systemd's RestrictRealtime= refuses whatever it does not know, SCHED_RESET_ON_FORK too: then all stays as it is.
-    """
+    """Come before others, where nobody has chosen another priority for us and we may; children do so only if wanted."""
     if os.getpriority(os.PRIO_PROCESS, 0) == _USUAL:
         with contextlib.suppress(OSError):
-            if not with_children:
-                os.sched_setscheduler(0, os.SCHED_OTHER | os.SCHED_RESET_ON_FORK, os.sched_param(0))
-            os.setpriority(os.PRIO_PROCESS, 0, _HURRIED)
+            if with_children:
+                os.setpriority(os.PRIO_PROCESS, 0, _HURRIED)
+            else:
+                syscalls.set_own_nice(_HURRIED)
             weigh_session(os.getpid(), hurried=True)
 
 

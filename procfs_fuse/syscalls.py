@@ -1,13 +1,14 @@
 """System calls that Python 3.11 does not offer, as functions that raise OSError.
 
 Sources: mount(2), umount(2), unshare(2), setns(2), pivot_root(2), prctl(2) and the constants of
-``include/uapi/linux/mount.h``, ``sched.h`` and ``prctl.h``.
+``include/uapi/linux/mount.h``, ``sched.h``, ``sched/types.h`` and ``prctl.h``.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import struct
 from typing import Final
 
 MS_RDONLY: Final = 0x1
@@ -39,6 +40,12 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 # the generic table of include/uapi/asm-generic/unistd.h, where it is 41.
 _PIVOT_ROOT_NUMBERS: Final = {"x86_64": 155, "i686": 217, "i386": 217, "armv7l": 218, "ppc64le": 203, "s390x": 217}
 _PIVOT_ROOT_GENERIC: Final = 41
+
+# Nor has sched_setattr, before glibc 2.41.
+_SCHED_SETATTR_NUMBERS: Final = {"x86_64": 314, "i686": 351, "i386": 351, "armv7l": 380, "ppc64le": 355, "s390x": 345}
+_SCHED_SETATTR_GENERIC: Final = 274
+_SCHED_ATTR: Final = struct.Struct("=IIQiIQQQ")  # size, policy, flags, nice, priority, runtime, deadline, period
+_SCHED_FLAG_RESET_ON_FORK: Final = 0x1
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
@@ -80,6 +87,16 @@ def pivot_root(new_root: str, put_old: str) -> None:
     """Make ``new_root`` the root of this mount namespace and move the old one to ``put_old`` (pivot_root(2))."""
     number = _PIVOT_ROOT_NUMBERS.get(os.uname().machine, _PIVOT_ROOT_GENERIC)
     _check(_libc.syscall(ctypes.c_long(number), os.fsencode(new_root), os.fsencode(put_old)), new_root)
+
+
+def set_own_nice(nice: int) -> None:
+    """Give the calling thread a nice value; what it starts begins with the usual one (sched_setattr(2)).
+
+    Not with sched_setscheduler(2): of that systemd's RestrictRealtime= refuses whatever is no policy that it knows.
+    """
+    number = _SCHED_SETATTR_NUMBERS.get(os.uname().machine, _SCHED_SETATTR_GENERIC)
+    attributes = _SCHED_ATTR.pack(_SCHED_ATTR.size, os.SCHED_OTHER, _SCHED_FLAG_RESET_ON_FORK, nice, 0, 0, 0, 0)
+    _check(_libc.syscall(ctypes.c_long(number), ctypes.c_int(0), attributes, ctypes.c_uint(0)))
 
 
 def set_parent_death_signal(number: int) -> None:

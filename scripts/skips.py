@@ -39,6 +39,9 @@ ALLOWED: Final[Sequence[Allowed]] = (
     # What the guests' kernel cannot have: User Mode Linux has neither huge pages nor memory nodes.
     Allowed("no hierarchy serves hugetlb here", GUESTS, "no huge pages in User Mode Linux"),
     Allowed("this kernel has no memory nodes", (*GUESTS, *NATIVE), "NUMA is an option of the kernel"),
+    Allowed("this kernel does not share CPUs by sessions", (*GUESTS, *NATIVE), "autogroup is an option of the kernel"),
+    Allowed("the tests' own priority was chosen by somebody", (*GUESTS, *NATIVE), "then ours stays, too"),
+    Allowed("the filter has x86_64's numbers of calls", NATIVE, "the same filter; other machines have other numbers"),
     Allowed("this machine has one CPU", (*GUESTS, *NATIVE), "guests have one CPU: several would spin"),
     Allowed("the soak is long enough for one world", GUESTS, "it takes a minute of everything"),
     Allowed("Prometheus runs beside the native suite", GUESTS, "the same program and pages; a guest is slow"),
