@@ -32,14 +32,14 @@ CONNECTIONS: Final = ("open", "cached")
 SLOTS: Final = 4
 """Workers that may hold a request: the one that serves, and dead ones that the kernel does not let go of."""
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Number of this layout: another version of the program may take over only the same one."""
 
 _PAGE: Final = mmap.PAGESIZE
 _CHARTER: Final = 1024  # where in the first page that begins
 _BUFFER: Final = -(-BUFFER_BYTES // _PAGE) * _PAGE
 _HANDLES: Final = (Room(4096, 2048), Room(256, 1 << 16), Room(32, 1 << 20))
-_LENGTHS: Final = (Room(4096, 2048), Room(64, 1 << 16))
+_LENGTHS: Final = (Room(4096, 1024), Room(64, 1 << 15))  # /proc/meminfo is 600 bytes, packed
 _REQUESTS: Final = _PAGE + SLOTS * len(CONNECTIONS) * _BUFFER
 _LENGTH: Final = _REQUESTS + Records.length(_HANDLES) + Records.length(_LENGTHS)
 

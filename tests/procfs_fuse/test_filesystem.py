@@ -20,7 +20,9 @@ from cgroup_model.snapshot import Host, Need, Snapshot
 from cgroup_model.source import CgroupGone
 from procfs_fuse.contents import Contents, HostFiles
 from procfs_fuse.filesystem import CONTAINERS_NODE, CachedFileSystem, Containers, OpenFileSystem
+from procfs_fuse.filesystem.kept import Forgetful
 from procfs_fuse.identity import SlotTable
+from procfs_fuse.keeper.journal import Journal, Kept, create
 from procfs_fuse.layout import INDEX_BITS, Layout, index_of
 from procfs_fuse.transport import ROOT_NODE, Entry
 from procfs_fuse.views import VIEWS, View
@@ -95,7 +97,14 @@ class World:
         self.contents = Contents(self.collector, HostFiles([VARYING]))
         layout = Layout([VARYING, CACHED])
         self.open = OpenFileSystem(layout, self.containers, self.contents, self.container_of)
-        self.cached = CachedFileSystem(layout, self.containers, self.contents, open_mountpoint="/m", ttl_ns=ttl_ns)
+        self._layout, self._ttl_ns = layout, ttl_ns
+        self.keep(Forgetful())
+
+    def keep(self, kept: Kept | Forgetful) -> None:
+        """Begin anew on the cached connection, on what a process before has left."""
+        self.cached = CachedFileSystem(
+            self._layout, self.containers, self.contents, open_mountpoint="/m", ttl_ns=self._ttl_ns, kept=kept
+        )
 
     def container_of(self, pid: int) -> Cgroup | None:
         """Stand in for `Callers`."""
@@ -388,6 +397,21 @@ def test_a_new_length_is_announced_first() -> None:
     third = world.cached.getattr(node, 3)
     assert third.size == first.size + 10
     assert len(world.cached.read(node, 0, 0, 4096, 3)) == third.size
+
+
+def test_a_successor_reads_what_was_announced() -> None:
+    """Whoever serves next knows the announced length, and has bytes for it when the file of the machine grew."""
+    journal = Journal(create())
+    world = World()
+    world.collector.taken = 10**8 - 2
+    world.keep(Kept(journal, 0, "cached"))
+    node = world.node(f"{ONE}/proc/meminfo", world.cached)
+    announced = world.cached.getattr(node, 3)
+    content = world.cached.read(node, 0, 0, 4096, 3)
+    world.keep(Kept(journal, 1, "cached"))
+    world.cached.restore()
+    assert world.cached.read(node, 0, 0, 4096, 3) == content
+    assert world.cached.getattr(node, 3).size == announced.size + 10
 
 
 def test_files_of_changing_length_are_links() -> None:
