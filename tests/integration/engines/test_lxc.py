@@ -19,9 +19,11 @@ from tests.integration.engines import oci_runtime, programs, shown_by, truth
 from tests.integration.engines.truth import LIMITS
 from tests.integration.engines.watching import watching
 from tests.integration.reach import Within, let_others_in, within
+from tests.packages.debian import copy_of
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
+DEBIAN = ("python3", "procps")  # the same as other tests have, which is made once
 _V1 = {
     "memory.limit_in_bytes": LIMITS.memory_bytes,
     "cpu.cfs_period_us": 100_000,
@@ -157,6 +159,19 @@ def test_new_containers_are_attached(lxc: Lxc, instance: CommandLine, kind: str)
     with watching(instance, "--engines", "lxc") as watch, lxc.started(*lines):
         assert eventually(lambda: watch.knows(lxc.cgroup))
         truth.shown(lxc.sh, path=lxc.cgroup)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", ["privileged", "unprivileged"])
+def test_a_debian_is_attached(lxc: Lxc, instance: CommandLine, kind: str, tmp_path: Path) -> None:
+    """A whole system's files as root, also where its owners are mapped by the mount (Linux 5.12)."""
+    lines = ("lxc.rootfs.options = idmap=container", *unprivileged()) if kind == "unprivileged" else ()
+    with copy_of(DEBIAN, tmp_path / "debian") as debian, watching(instance, "--engines", "lxc") as watch:
+        lxc.root = debian.root
+        with lxc.started(*lines):
+            assert eventually(lambda: watch.knows(lxc.cgroup))
+            truth.shown(lxc.sh, path=lxc.cgroup)
+            assert lxc.sh("stat -c %u /etc/debian_version") == "0\n"
 
 
 def hook(lxc: Lxc, instance: CommandLine, reached: Within | None = None) -> Path:
