@@ -28,9 +28,7 @@ mount --make-rprivate /
 {view}
 mount --bind {root} {root}
 for name in sys dev; do mount --rbind /$name {root}/$name; done
-for name in {network}; do
-    [ ! -e /$name ] || {{ [ -e {root}/$name ] || : > {root}/$name; mount --bind /$name {root}/$name; }}
-done
+for name in {network}; do mount --bind /$name {root}/$name; done
 mount -t proc proc {root}/proc
 cd {root}
 mkdir -p .before
@@ -46,7 +44,7 @@ class Debian:
     def __init__(self, root: Path) -> None:
         self.root = root
         view = cgroup_view.script(discover_mounts().hierarchies)
-        script = _SETUP.format(root=root, network=" ".join(NETWORK), view=view)
+        script = _SETUP.format(root=root, network=" ".join(_ways_out(root)), view=view)
         enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
         self._process = subprocess.Popen(enter)
         assert eventually(lambda: self._first() is not None)
@@ -90,6 +88,16 @@ class Debian:
         """End whatever runs in there, and with it all mounts."""
         self._process.kill()
         self._process.wait()
+
+
+def _ways_out(root: Path) -> list[str]:
+    """What this machine has of `NETWORK`, with a place for each in the root."""
+    present = [name for name in NETWORK if Path("/", name).exists()]
+    for name in present:
+        place = root / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.mkdir(exist_ok=True) if Path("/", name).is_dir() else place.touch()
+    return present
 
 
 @contextmanager
