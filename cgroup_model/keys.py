@@ -22,7 +22,7 @@ _HEAD_LENGTH: Final = _NAME_MAX - 1 - 2 * _DIGEST_BYTES
 _HASH_MARK: Final = "~"  # never made by quoting, so that a shortened key equals no whole one
 
 
-@lru_cache(maxsize=16384)  # those of all containers are wanted again whenever one comes or goes
+@lru_cache(maxsize=4096)  # two of each container are wanted again whenever one comes or goes
 def escape_path(path: str) -> str:
     """Turn a cgroup path (or any name) into a file name of 1 to 255 ASCII characters, other than ``.`` and ``..``.
 
