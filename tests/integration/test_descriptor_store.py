@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import array
-import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from procfs_fuse.control_socket import ask
 from procfs_fuse.instances import Instance, Registry
 from procfs_fuse.transport import mounting
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, CommandLine, eventually
@@ -83,7 +82,7 @@ class Supervisor:
     def kill(self) -> None:
         """Kill the service with everything that belongs to it, as the kernel does for a whole cgroup."""
         assert self._service is not None
-        os.killpg(self._service.pid, signal.SIGKILL)
+        self._command.kill_all(dict(ask(self.instance().control, "status", timeout_seconds=PATIENCE_SECONDS)))
         self._service.wait(PATIENCE_SECONDS)
 
     def await_end(self) -> int:
@@ -98,9 +97,7 @@ class Supervisor:
     def close(self) -> None:
         """End the service, and forget its descriptors."""
         if self._service is not None and self._service.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._service.pid, signal.SIGKILL)
-            self._service.wait(PATIENCE_SECONDS)
+            self.kill()
         for name in list(self.store):
             self._drop(name)
         self._notify.close()
