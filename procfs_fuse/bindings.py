@@ -32,7 +32,8 @@ class Binding:
 def of_container(tree: str) -> list[Binding]:
     """A binding for every file below ``tree``, the directory that a mount shows for one container.
 
-    A link to a folder of the other mount is bound as one, but for that of block devices.
+    A link to a folder of the other mount is bound as one, but for that of block devices. All links lead to the same
+    place below the container's directory there: it is asked for once, and every source is a file at its own place.
     """
     return _bindings(tree, _files(tree, ""))
 
@@ -40,16 +41,27 @@ def of_container(tree: str) -> list[Binding]:
 def of_callers(mountpoint: str, folders: Collection[str]) -> list[Binding]:
     """A binding for every file of the tree that answers for whoever reads; ``folders`` (paths) are bound as a whole."""
     tops = (top for top in ("proc", "sys") if os.path.isdir(os.path.join(mountpoint, top)))
-    return _bindings(mountpoint, (path for top in tops for path in _files(mountpoint, f"{top}/", folders)))
+    return _bindings(mountpoint, (file for top in tops for file in _files(mountpoint, f"{top}/", folders)))
 
 
-def _bindings(tree: str, paths: Iterable[str]) -> list[Binding]:
+def _bindings(tree: str, files: Iterable[tuple[str, bool]]) -> list[Binding]:
+    links = dict(files)
+    other = next((top for path, is_link in links.items() if is_link and (top := _top_of_link(tree, path))), tree)
     found = [
-        Binding(os.path.join(tree, path), f"/{path}", WRITABLE if path.startswith(_TAKE_TRIGGERS) else READ_ONLY)
-        for path in sorted(paths)
+        Binding(
+            f"{other if links[path] else tree}/{path}",
+            f"/{path}",
+            WRITABLE if path.startswith(_TAKE_TRIGGERS) else READ_ONLY,
+        )
+        for path in sorted(links)
         if path != _DEVICES
     ]
-    return found + list(islice(_of_devices(os.path.join(tree, _DEVICES)), _MOST_DEVICES))
+    return found + list(islice(_of_devices(f"{other if links.get(_DEVICES) else tree}/{_DEVICES}"), _MOST_DEVICES))
+
+
+def _top_of_link(tree: str, path: str) -> str | None:
+    target = os.readlink(f"{tree}/{path}")
+    return target[: -len(path) - 1] if target.endswith(f"/{path}") else None
 
 
 def _of_devices(folder: str) -> Iterator[Binding]:
@@ -60,14 +72,15 @@ def _of_devices(folder: str) -> Iterator[Binding]:
         yield Binding(f"{folder}/{name}/stat", os.path.realpath(f"/{_DEVICES}/{name}/stat"))
 
 
-def _files(tree: str, below: str, whole: Collection[str] = ()) -> Iterator[str]:
+def _files(tree: str, below: str, whole: Collection[str] = ()) -> Iterator[tuple[str, bool]]:
+    """Yield paths, and whether each is a link."""
     with os.scandir(os.path.join(tree, below)) as entries:
         for entry in entries:
             path = f"{below}{entry.name}"
             if path not in whole and entry.is_dir(follow_symlinks=False):
                 yield from _files(tree, f"{path}/", whole)
             else:  # a file of this mount, or a link to one of the other mount
-                yield path
+                yield path, entry.is_symlink()
 
 
 class Bound:
