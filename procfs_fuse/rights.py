@@ -28,6 +28,12 @@ ATTACHING: Final = {
 }
 """Of who attaches containers by itself, and of its helpers inside of them."""
 
+ANSWERING: Final = {
+    "CAP_DAC_OVERRIDE": "open the memory of other users' processes, to write an answer there",
+    "CAP_SYS_PTRACE": "the same",
+    "CAP_SYS_RESOURCE": "raise its limit of open files",
+}
+"""Of the agent that answers system calls, and of its workers."""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +53,11 @@ def serve(*, may_become_keeper: bool) -> None:
 def attach() -> None:
     """Give up for good what attaching does not need."""
     _reduce(keep_only, ATTACHING)
+
+
+def answer() -> None:
+    """Give up for good what answering system calls does not need."""
+    _reduce(keep_only, ANSWERING)
 
 
 def _reduce(how: Callable[[Collection[str]], object], names: Collection[str]) -> None:

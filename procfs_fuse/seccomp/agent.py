@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cgscope.errors import Failure
+from procfs_fuse import rights
 from procfs_fuse.control_socket import listen
 from procfs_fuse.instances import Registry
 from procfs_fuse.seccomp import handover, listeners, monitor
@@ -54,6 +55,7 @@ def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> No
             for_lxc = listen(handover.lxc_path(settings.socket_path), socket.SOCK_SEQPACKET)
         else:
             listening, for_lxc = socket.socket(fileno=settings.listening), None
+        rights.answer()
         _Agent(settings, listening, for_lxc).run(on_ready)
 
 

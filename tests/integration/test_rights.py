@@ -14,6 +14,7 @@ from cgscope.capabilities import NUMBERS
 from procfs_fuse import rights
 from tests.integration.command_line import ANY_WORLD, NEEDS, REASON, CommandLine, eventually
 from tests.integration.survival import Served
+from tests.integration.sysinfo_agent import Agent, need_listeners
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), ANY_WORLD]
 
@@ -57,3 +58,12 @@ def test_who_may_do_what(command: CommandLine, place: Path) -> None:
     os.kill(first, signal.SIGKILL)
     assert eventually(lambda: served.complete()["keeper_pid"] != first and are_right(served))
     assert allowed(rights.SERVING) < allowed(rights.KEEPING) < allowed(rights.ATTACHING) < allowed(NUMBERS)
+
+
+def test_the_agent_can_only_answer(command: CommandLine, place: Path, tmp_path: Path) -> None:
+    """Who answers system calls of containers can neither mount nor enter them; its workers are forks of it."""
+    need_listeners()
+    Served(command, place)
+    agent = Agent(command, tmp_path)
+    assert effective(agent.process.pid) == allowed(rights.ANSWERING)
+    agent.close()
