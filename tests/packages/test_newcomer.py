@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from tests.integration.command_line import NEEDS, REASON, REPOSITORY, eventually
-from tests.integration.engines import oci_runtime, truth
+from tests.integration.engines import oci_runtime, podman, truth
 from tests.integration.typed import Typed, sessions
 from tests.packages.debian import Debian, copy_of
 from tests.packages.sources import copy_sources
@@ -24,7 +24,7 @@ MAKE_TEST: Final = bool(os.environ.get("CGSCOPE_NEWCOMER_TESTS"))
 
 ENGINES: Final = ("docker.io", "podman", "containerd", "runc", "lxc", "busybox-static", "catatonit")
 PARENT: Final = f"/cgscope-newcomer-{os.getpid()}"
-CGROUPS: Final = (PARENT, "/default", "/libpod_parent")
+CGROUPS: Final = (PARENT, "/default", podman.DEFAULT_PARENT)
 """Where engines put what the page has them start, and which they leave behind."""
 
 # What only this machine needs: no network of their own, cgroups under a name of ours, no more rights than we have.
@@ -37,16 +37,7 @@ _CONFIGURATION: Final = {
 version = 2
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
 """,
-    "etc/containers/containers.conf": """\
-[containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-netns = "none"
-log_driver = "k8s-file"
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "none"
-runtime = "runc"
-""",
+    "etc/containers/containers.conf": podman.MODEST,
     "etc/lxc/default.conf": """\
 lxc.net.0.type = empty
 lxc.apparmor.profile = unconfined

@@ -17,7 +17,7 @@ from tests.integration.engines.cgroup_view import Namespace
 IMAGE = "localhost/box:1"
 DEFAULT_PARENT = "/libpod_parent"
 
-_ENGINE = """\
+MODEST = """\
 [containers]
 default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
 netns = "none"
@@ -26,6 +26,12 @@ log_driver = "k8s-file"
 cgroup_manager = "cgroupfs"
 events_logger = "none"
 runtime = "runc"
+"""
+"""containers.conf for a machine without a network of its own, systemd, or the right to raise limits."""
+
+_ENGINE = (
+    MODEST
+    + """\
 conmon_path = ["{conmon}"]
 tmp_dir = "{folder}/tmp"
 static_dir = "{folder}/libpod"
@@ -35,6 +41,7 @@ infra_image = "{image}"
 [engine.runtimes]
 runc = ["{runc}"]
 """
+)
 _STORAGE = """\
 [storage]
 driver = "overlay"
