@@ -171,8 +171,9 @@ def of_container(instance: Instance, key: str) -> list[Binding]:
     tree = os.path.join(instance.containers, key)
     try:
         return bindings.of_container(tree)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise Failure(f"the file system at {instance.mountpoint} does not show container {key}") from error
+    except OSError as error:  # ENOENT, or ENODEV from the middle: it has just ended
+        text = f"the file system at {instance.mountpoint} does not show container {key}: {error.strerror}"
+        raise Failure(text) from error
 
 
 def _clone(places: Places, binding: Binding, folders: _Folders, undo: contextlib.ExitStack, *, detached: bool) -> Clone:

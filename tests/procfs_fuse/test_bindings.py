@@ -30,3 +30,17 @@ def test_of_a_block_device_only_its_stat_is_bound(tmp_path: Path) -> None:
     (tree / "sys/class/block").symlink_to(tmp_path / "elsewhere")
     (binding,) = of_container(str(tree))
     assert binding == Binding(f"{tree}/sys/class/block/loop-none/stat", "/sys/class/block/loop-none/stat", READ_ONLY)
+
+
+def test_links_are_bound_as_what_they_lead_to(tmp_path: Path) -> None:
+    """Files of the other connection are named where they are: the kernel need not ask for each link."""
+    tree, other = tmp_path / "tree", tmp_path / "other"
+    (tree / "proc").mkdir(parents=True)
+    (tree / "proc/meminfo").touch()
+    for name in ("stat", "uptime"):
+        (tree / "proc" / name).symlink_to(other / "proc" / name)
+    assert [one.source for one in of_container(str(tree))] == [
+        f"{tree}/proc/meminfo",
+        f"{other}/proc/stat",
+        f"{other}/proc/uptime",
+    ]
