@@ -155,9 +155,10 @@ class Tree:
             raise CgroupGone(directory) from error
         return [self._located(self._primary.path(child.directory), child.inode) for child in below]
 
-    def walk(self, top: str = "/") -> Iterator[Cgroup]:
-        """Yield a cgroup and all below it, parents first; what vanishes meanwhile is left out."""
-        for child in walk_directories(self._primary.directory(top)):
+    def walk(self, top: str | None = None) -> Iterator[Cgroup]:
+        """Yield a cgroup (all that is mounted) and all below it, parents first; what vanishes meanwhile is left out."""
+        directory = self._primary.mountpoint if top is None else self._primary.directory(top)
+        for child in walk_directories(directory):
             yield self._located(self._primary.path(child.directory), child.inode)
 
     # ------------------------------------------------------------------------------------- containers

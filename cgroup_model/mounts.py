@@ -167,6 +167,7 @@ class Mount(NamedTuple):
 
     id: int
     parent: int
+    device: str  # "major:minor", the same for all mounts of one file system
     root: str
     mountpoint: str
     filesystem: str
@@ -188,6 +189,7 @@ def _parse_mount(line: bytes) -> Mount:
     return Mount(
         int(fields[0][:20]),
         int(fields[1][:20]),
+        os.fsdecode(fields[2]),
         _unescape(fields[3]),
         _unescape(fields[4]),
         _unescape(behind[0]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, Protocol
 
-from cgscope.doctor.checks import cgroups, containers, fuse, kernel, limits, ports, privileges, proc, software
+from cgscope.doctor.checks import cgroups, containers, files, fuse, kernel, limits, ports, privileges, proc, software
 from cgscope.doctor.finding import Finding, Verdict, unknown
 from cgscope.doctor.machine import Machine
 
@@ -20,7 +20,18 @@ class Check(Protocol):
 
 
 # In the order in which one thing needs the other.
-CHECKS: Final[tuple[Check, ...]] = (software, proc, kernel, privileges, cgroups, fuse, limits, containers, ports)
+CHECKS: Final[tuple[Check, ...]] = (
+    software,
+    proc,
+    kernel,
+    privileges,
+    cgroups,
+    fuse,
+    limits,
+    containers,
+    files,
+    ports,
+)
 
 
 def examine(machine: Machine) -> Iterator[tuple[str, list[Finding]]]:

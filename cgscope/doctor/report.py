@@ -60,4 +60,5 @@ def _summary(findings: Iterable[Finding]) -> str:
         counts[one.verdict] += 1
     problems = f"{counts[Verdict.PROBLEM]} to be mended" if counts[Verdict.PROBLEM] else "No problem found"
     hidden = f", {counts[Verdict.UNKNOWN]} could not be looked at" if counts[Verdict.UNKNOWN] else ""
-    return f"{problems}, {counts[Verdict.NOTE]} notes{hidden}."
+    notes = counts[Verdict.NOTE]
+    return f"{problems}, {notes} {'note' if notes == 1 else 'notes'}{hidden}."

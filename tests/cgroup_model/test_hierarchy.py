@@ -256,6 +256,12 @@ def test_children_and_walk(v2: Path, grow: Callable[..., Tree]) -> None:
     assert tree.children(tree.cgroup("/a")) == []
 
 
+def test_walk_of_a_mount_that_begins_below_the_root(v2: Path, grow: Callable[..., Tree]) -> None:
+    """In a container that is shown its own cgroup only, all of it is what is below that one."""
+    (v2 / "x").mkdir()
+    assert [cgroup.path for cgroup in grow(v2_mounts(v2, "/pod")).walk()] == ["/pod", "/pod/x"]
+
+
 def test_children_of_a_cgroup_that_went(v2: Path, grow: Callable[..., Tree]) -> None:
     """Asking a removed cgroup for children is told from one without any."""
     (v2 / "a").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Final
 
@@ -13,6 +14,7 @@ TITLE = "/proc"
 
 _NEEDED: Final = ("self/mountinfo", "self/status", "self/cgroup", "meminfo", "stat")
 _SHOWN: Final = 3  # names in one line
+_FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC  # its inode on every machine (PROC_PID_INIT_INO, include/linux/proc_ns.h)
 
 
 def check(machine: Machine) -> Iterator[Finding]:
@@ -23,6 +25,7 @@ def check(machine: Machine) -> Iterator[Finding]:
         return
     yield ok("procfs", "can be read")
     yield from _covered(machine)
+    yield from _namespace(machine)
     if not _can_be_read(machine.path("proc/1/stat")):
         yield note("other processes", "are hidden (hidepid)", "counts of processes are too low; ask as root")
 
@@ -42,6 +45,18 @@ def _covered(machine: Machine) -> Iterator[Finding]:
     if covered := [one.mountpoint for one in mounts if one.mountpoint.startswith("/proc/")]:
         found = f"{_listed(covered)}: served by {mounts[0].filesystem.removeprefix('fuse.')}"
         yield note("covered files", found, "here a container is shown, not the machine: ask on the machine itself")
+
+
+def _namespace(machine: Machine) -> Iterator[Finding]:
+    try:
+        is_machines = os.stat(machine.path("proc/self/ns/pid")).st_ino == _FIRST_PID_NAMESPACE
+    except OSError:
+        return
+    if not is_machines:
+        advice = (
+            "ask on the machine itself; or give this container the machine's (--pid host) and rights (--privileged)"
+        )
+        yield note("pid namespace", "a container's: the machine's other processes are not seen", advice)
 
 
 def _listed(names: list[str]) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cgroup_model.mounts import discover_mounts
-from cgscope.doctor.checks import cgroups, containers, fuse, kernel, limits, ports, privileges, proc, software
+from cgscope.doctor.checks import cgroups, containers, files, fuse, kernel, limits, ports, privileges, proc, software
 from cgscope.doctor.examine import examine
 from cgscope.doctor.finding import Finding, Verdict, note, ok, problem, unknown
 from cgscope.doctor.machine import Machine
@@ -172,6 +172,40 @@ def test_hidden_processes(tmp_path: Path) -> None:
     assert by_subject(proc.check(machine))["procfs"].found == "cannot be read: meminfo"
 
 
+def test_pid_namespace_of_a_container(tmp_path: Path) -> None:
+    """Who asks in a container is told that most of the machine is not seen from there."""
+    machine = whole_proc(tmp_path)
+    write(tmp_path, "proc/self/ns/pid", "")
+    assert by_subject(proc.check(machine))["pid namespace"].verdict is Verdict.NOTE
+
+
+OURS = "36 22 {} / /proc/stat ro - fuse.procfs-fuse procfs-fuse:/mnt ro\n"
+
+
+@pytest.mark.parametrize(
+    ("devices", "verdicts"),
+    [
+        ({}, [Verdict.OK]),
+        ({7: "0:40"}, [Verdict.OK]),
+        ({7: "0:40", 8: None}, [Verdict.NOTE]),
+        ({7: "0:39"}, [Verdict.PROBLEM, Verdict.NOTE]),
+    ],
+    ids=["no container", "served", "one without", "dead"],
+)
+def test_files_in_containers(tmp_path: Path, devices: dict[int, str | None], verdicts: list[Verdict]) -> None:
+    """Containers without the files are counted; files of a file system that is mounted no more are a fault."""
+    processes: dict[str, tuple[str | None, str]] = {"self": ("0:40", "/"), "1": (None, "/init.scope")}
+    processes |= {str(pid): (device, f"/docker/{'ab' * 32}") for pid, device in devices.items()}
+    for number, (pid, (device, cgroup)) in enumerate(processes.items()):
+        line = OURS.format(device) if device else ""
+        write(tmp_path, f"proc/{pid}/mountinfo", f"22 1 0:21 / /proc rw - proc proc rw\n{line}")
+        write(tmp_path, f"proc/{pid}/cgroup", f"0::{cgroup}\n")
+        (tmp_path / f"proc/{pid}/ns").mkdir()
+        (tmp_path / f"proc/{pid}/ns/mnt").symlink_to(f"mnt:[{number}]")
+    found = list(files.check(Machine(str(tmp_path), euid=0)))
+    assert [one.verdict for one in found] == verdicts
+
+
 def test_root_without_capabilities(tmp_path: Path) -> None:
     """Root of a container is told which capabilities it needs and which would help."""
     write(tmp_path, "proc/self/status", "Name:\tx\nCapEff:\t0000000000000004\n")
@@ -283,7 +317,7 @@ def test_text() -> None:
     lines = as_text(REPORT, colour=False).splitlines()
     assert lines[:4] == ["one", "    ok  a  fine", "  note  b  meh", "           -> do this"]
     assert r"bad\n\x1b[31m" in lines[5]
-    assert lines[-1] == "1 to be mended, 1 notes, 1 could not be looked at."
+    assert lines[-1] == "1 to be mended, 1 note, 1 could not be looked at."
 
 
 def test_json() -> None:
