@@ -10,5 +10,6 @@ from procfs_fuse.attach.attachment import attach, detach
 from procfs_fuse.attach.outcome import Fate, FileOutcome, Outcome
 from procfs_fuse.attach.repair import repair
 from procfs_fuse.attach.target import Gone, Refused
+from procfs_fuse.attach.withdrawal import withdraw
 
-__all__ = ["Fate", "FileOutcome", "Gone", "Outcome", "Refused", "attach", "detach", "repair"]
+__all__ = ["Fate", "FileOutcome", "Gone", "Outcome", "Refused", "attach", "detach", "repair", "withdraw"]

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from cgscope.errors import explain
 from procfs_fuse.attach import entering, inside, mountfd, mountinfo, nesting
+from procfs_fuse.attach.mountinfo import MountLine
 from procfs_fuse.attach.outcome import Outcome, Reason
 from procfs_fuse.attach.sources import Clones, Places, Supply
 from procfs_fuse.attach.target import Gone, Target
@@ -54,10 +55,17 @@ def attach_from(
 
 def detach(instance: Instance | None, pid: int) -> Outcome:
     """Remove from process ``pid``'s mounts what ``instance`` has there, dead or alive; None: any instance."""
+    source = mounting.source_of(instance.mountpoint) if instance is not None else None
+    return take_out(pid, partial(_shows_one_container, source))
+
+
+def take_out(
+    pid: int, wanted: Callable[[MountLine], bool], patience_seconds: float = entering.PATIENCE_SECONDS
+) -> Outcome:
+    """Remove the ``wanted`` ones of process ``pid``'s mounts, and what had been made for them. Raises `Refused`."""
     try:
         with Target(pid) as target:
-            source = mounting.source_of(instance.mountpoint) if instance is not None else None
-            return Outcome.from_json(entering.inside(target, partial(_remove, source), ()))
+            return Outcome.from_json(entering.inside(target, partial(_remove, wanted), (), patience_seconds))
     except Gone:
         return _gone(pid)
     except entering.Failed as failure:
@@ -76,7 +84,10 @@ def lock(instance: Instance) -> Iterator[None]:
 
 
 def _put(target: Target, supply: Supply, nesting_choice: Nesting) -> Outcome:
-    host_peers = mountinfo.peers_of(mountinfo.of_process(os.getpid()))
+    lines = mountinfo.of_process(os.getpid())
+    if not supply.places.devices.keys() <= {line.device for line in lines}:  # what was made before is dead by now
+        return Outcome(problem="the instance was unmounted meanwhile", reason=Reason.FILES)
+    host_peers = mountinfo.peers_of(lines)
     try:
         clones = supply.clones()
     except OSError as error:
@@ -101,8 +112,12 @@ def _mount(places: Places, clones: Clones, host_peers: frozenset[int], choice: N
     return attacher.notes.outcome().to_json()
 
 
-def _remove(source: str | None, proc: int) -> Mapping[str, Any]:
-    detacher = inside.Detacher(proc, source)
+def _shows_one_container(source: str | None, line: MountLine) -> bool:
+    return line.of_one_container and source in {None, line.source}
+
+
+def _remove(wanted: Callable[[MountLine], bool], proc: int) -> Mapping[str, Any]:
+    detacher = inside.Detacher(proc, wanted)
     detacher.remove_all()
     lines = mountinfo.own(proc)
     if not any(line.of_one_container for line in lines):

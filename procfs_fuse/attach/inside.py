@@ -140,24 +140,18 @@ def restrict(path: str, flags: int) -> None:
 
 @dataclass(slots=True)
 class Detacher:
-    """Removes mounts: all of ours that show a certain container's files, of one instance or of any."""
+    """Removes the mounts that are ``wanted``."""
 
     proc: int
-    source: str | None
+    wanted: Callable[[MountLine], bool]
     notes: Notes = field(default_factory=Notes)
 
     def remove_all(self) -> None:
         """Unmount; what is busy goes with its last user. Raises OSError."""
         for line in reversed(mountinfo.own(self.proc)):
-            if line.of_one_container and self.source in {None, line.source}:
+            if self.wanted(line):
                 syscalls.umount(line.mountpoint, syscalls.MNT_DETACH)
                 self.notes.add(line.mountpoint, Fate.DETACHED)
-
-
-def dead(lines: Iterable[MountLine], places: Places, is_dead: Callable[[str], bool]) -> list[MountLine]:
-    """Those mounts of an instance whose server is gone for good, oldest first."""
-    own = [line for line in lines if line.is_ours and line.source == places.source]
-    return [line for line in own if line.device not in places.devices and is_dead(line.mountpoint)]
 
 
 def is_dead(path: str) -> bool:

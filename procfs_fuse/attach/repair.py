@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from procfs_fuse import bindings, syscalls
-from procfs_fuse.attach import entering, inside, mountfd, mountinfo, sources
+from procfs_fuse.attach import entering, inside, mountfd, mountinfo, namespaces, sources
 from procfs_fuse.attach.attachment import lock
 from procfs_fuse.attach.mountinfo import MountLine
 from procfs_fuse.attach.outcome import Fate, FileOutcome, Outcome
@@ -35,7 +35,7 @@ def repair(instance: Instance, proc_root: str = "/proc") -> dict[int, Outcome]:
     places = sources.places_of(instance)
     outcomes: dict[int, Outcome] = {}
     with lock(instance):
-        for pid, lines in _suspects(places, proc_root):
+        for pid, lines in namespaces.having(partial(_is_suspect, places), proc_root):
             with contextlib.suppress(Gone, Refused):
                 outcome = _repair_one(pid, places, lines)
                 if outcome.files or outcome.problem:
@@ -43,21 +43,8 @@ def repair(instance: Instance, proc_root: str = "/proc") -> dict[int, Outcome]:
     return outcomes
 
 
-def _suspects(places: Places, proc_root: str) -> Iterator[tuple[int, list[MountLine]]]:
-    """A process of each mount namespace that has mounts of this instance's that it does not serve now."""
-    seen = {os.readlink(f"{proc_root}/self/ns/mnt")}  # not process 1's: a pod's mounts are the machine's, too
-    for name in filter(str.isdigit, os.listdir(proc_root)):
-        try:
-            namespace = os.readlink(f"{proc_root}/{name}/ns/mnt")
-            if namespace in seen:
-                continue
-            lines = mountinfo.of_process(int(name), proc_root)
-        except OSError:
-            continue  # it ended
-        seen.add(namespace)
-        suspects = inside.dead(lines, places, lambda _: True)
-        if suspects:
-            yield int(name), suspects
+def _is_suspect(places: Places, line: MountLine) -> bool:
+    return line.is_ours and line.source == places.source and line.device not in places.devices
 
 
 def _repair_one(pid: int, places: Places, lines: list[MountLine]) -> Outcome:
@@ -78,7 +65,8 @@ def _flags(line: MountLine) -> int:
 def _replace(places: Places, clones: Mapping[str, Clone], proc: int) -> Mapping[str, Any]:
     """Work of the helper process: take the dead ones away, put the living ones in their place."""
     files: list[FileOutcome] = []
-    layers = Counter(line.mountpoint for line in inside.dead(mountinfo.own(proc), places, inside.is_dead))
+    suspects = filter(partial(_is_suspect, places), mountinfo.own(proc))
+    layers = Counter(line.mountpoint for line in suspects if inside.is_dead(line.mountpoint))
     for path, count in layers.items():
         if path in clones:
             exchange(clones[path], count)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import subprocess
+import sys
 import time
 from typing import Final
 
+from cgroup_model.mounts import OutOfSight
+from cgroup_model.source import CgroupGone
 from cgscope.arguments import value
-from cgscope.errors import Failure
+from cgscope.errors import Failure, printable
 from cgscope.quantities import format_duration, parse_duration
 from procfs_fuse import mountpoint
+from procfs_fuse.attach import withdraw
+from procfs_fuse.attach.attachment import lock
 from procfs_fuse.cli._common import add_state_dir, need_root
 from procfs_fuse.control_socket import ask
 from procfs_fuse.instances import Instance, Registry, canonical, forget, remove
@@ -20,9 +26,10 @@ from procfs_fuse.transport import mounting
 EXAMPLES: Final = """\
 examples:
   procfs-fuse umount                             the only instance that is mounted
-  procfs-fuse umount --timeout 0 /mnt/procfs     at once, also when containers still use its files
+  procfs-fuse umount --timeout 0 /mnt/procfs     at once, also when somebody still reads its files
+  procfs-fuse umount --keep                      containers keep the files for the next mount, dead until then
 
-A mount that is in use is detached first and served on until its last user is gone or the time is over.
+Containers get the machine's files back. Whoever still has a file open is served until it is closed or the time is over.
 """
 _GRACE_SECONDS: Final = 5.0  # for the server's own end, after its time is over
 _PAUSE_SECONDS: Final = 0.02
@@ -44,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         help="go on serving users so long (default: 5s)",
     )
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the files in containers: the next mount brings them to life again"
+    )
     add_state_dir(parser)
 
 
@@ -53,16 +63,16 @@ def run(arguments: argparse.Namespace) -> int:
     registry = Registry(arguments.state_dir)
     if arguments.all:
         for instance in registry.recorded():
-            _end(instance, arguments.timeout)
+            _end(instance, arguments)
         return 0
     chosen = _choose(registry, arguments.directory)
     if chosen is None:
-        _clear_unrecorded(arguments.directory)
+        _clear_unrecorded(registry, arguments)
     elif arguments.unless_restarting is not None and chosen.alive and is_restarting(arguments.unless_restarting):
         ask(chosen.control, "leave")
         _await_end(chosen, arguments.timeout)
     else:
-        _end(chosen, arguments.timeout)
+        _end(chosen, arguments)
     return 0
 
 
@@ -76,18 +86,47 @@ def is_restarting(unit: str) -> bool:
     return any(unit in line.split() and "restart" in line for line in jobs.splitlines())
 
 
-def _end(instance: Instance, timeout_seconds: float) -> None:
-    if instance.alive:
-        _stop(instance, timeout_seconds)
-    else:
-        clear(instance)
+def _end(instance: Instance, arguments: argparse.Namespace) -> None:
+    with lock(instance):  # nobody attaches meanwhile
+        if not arguments.keep:
+            _withdraw(instance)
+        if not instance.alive:
+            _clear(instance)
+            return
+        busy = ask(instance.control, "unmount", patience_seconds=arguments.timeout)["busy"]
+    _await_end(instance, arguments.timeout)
+    if busy:
+        print(f"{', '.join(busy)} was in use and served for up to {format_duration(arguments.timeout)} more")
 
 
-def clear(instance: Instance) -> None:
+def _clear(instance: Instance) -> None:
     """Remove the mounts and the record of an instance whose server died."""
     mountpoint.clear(instance.directory, instance.mountpoint)
     forget(instance.directory)
     remove(instance.directory)
+
+
+def _withdraw(instance: Instance) -> None:
+    """Take its files out of all containers, and say in one line of how many, and of which not."""
+    outcomes = withdraw(instance)
+    done = sum(one.ok for one in outcomes.values())
+    failed = {pid: one.problem for pid, one in outcomes.items() if one.problem is not None}
+    text = f"{done} container{'s' if done != 1 else ''} detached"
+    if failed:
+        problems = "; ".join(f"{_title(pid)}: {problem}" for pid, problem in failed.items())
+        print(printable(f"procfs-fuse umount: {text}, but not {problems}"), file=sys.stderr)
+    elif done:
+        print(text)
+
+
+def _title(pid: int) -> str:
+    """What people call the container of a process."""
+    from procfs_fuse.attach.containers import Machine  # noqa: PLC0415 - seldom needed
+
+    container = None
+    with Machine() as machine, contextlib.suppress(CgroupGone, OutOfSight, ProcessLookupError):
+        container = machine.of_process(pid)
+    return f"process {pid}" if container is None else f"{container.title} (process {pid})"
 
 
 def _choose(registry: Registry, directory: str | None) -> Instance | None:
@@ -97,8 +136,9 @@ def _choose(registry: Registry, directory: str | None) -> Instance | None:
     return dead[0] if len(dead) == 1 and not registry.alive() else registry.select(None)
 
 
-def _clear_unrecorded(directory: str) -> None:
+def _clear_unrecorded(registry: Registry, arguments: argparse.Namespace) -> None:
     """A mount of ours whose state is lost, or belongs to another state directory."""
+    directory = arguments.directory
     found = mounting.mount_at(directory)
     if found is None:
         raise Failure(f"nothing is mounted at {directory}", "see: procfs-fuse status")
@@ -109,14 +149,10 @@ def _clear_unrecorded(directory: str) -> None:
         raise Failure(
             f"{directory} is served by a procfs-fuse with another state directory", "name it with --state-dir"
         )
-    mountpoint.detach(canonical(directory))
-
-
-def _stop(instance: Instance, timeout_seconds: float) -> None:
-    busy = ask(instance.control, "unmount", patience_seconds=timeout_seconds)["busy"]
-    _await_end(instance, timeout_seconds)
-    if busy:
-        print(f"{', '.join(busy)} was in use and served for up to {format_duration(timeout_seconds)} more")
+    place = canonical(directory)
+    if not arguments.keep:
+        _withdraw(Instance(registry.directory_for(place), place, 0, 0.0))
+    mountpoint.detach(place)
 
 
 def _await_end(instance: Instance, timeout_seconds: float) -> None:

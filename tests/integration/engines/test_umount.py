@@ -1,0 +1,101 @@
+"""`umount` while containers have the files: they get the machine's back, unless they are to keep ours."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts.debian_tools import Tool
+from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from tests.integration.engines import oci_runtime, truth
+from tests.integration.engines.oci_runtime import Container, Runtime, started
+
+pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
+
+TOTAL = "head -n 1 /proc/meminfo"
+OURS = f"MemTotal: {truth.LIMITS.memory_bytes >> 10} kB"
+# It reads all the time, and writes down what fails.
+WATCH = "(while :; do cat /proc/meminfo /proc/stat /proc/uptime >/dev/null || break; done) >/dev/failed 2>&1 &"
+
+
+@pytest.fixture
+def runc(tmp_path: Path, tool: Callable[[str], Tool]) -> Iterator[Runtime]:
+    """Without an engine."""
+    yield Runtime(tool("runc"), tmp_path)
+    oci_runtime.discard(oci_runtime.PARENT)
+
+
+def total(container: Container) -> str:
+    """Its memory, as it is told."""
+    return " ".join(container.sh(f"{TOTAL} 2>&1 || true").split())
+
+
+def machine_total() -> str:
+    """The machine's."""
+    return " ".join(Path("/proc/meminfo").read_text().partition("\n")[0].split())
+
+
+def attach(command: CommandLine, container: Container) -> None:
+    """Attach it; from then on it is shown its limit."""
+    assert command("attach", container.cgroup).returncode == 0
+    assert total(container) == OURS
+
+
+def test_containers_get_the_machines_files_back(
+    command: CommandLine, place: Path, runc: Runtime, root_file_system: Path
+) -> None:
+    """Attached or with -v, frozen or reading: each gets them, and no read fails."""
+    bind = {"destination": "/proc/meminfo", "source": f"{place}/proc/meminfo", "options": ["bind"]}
+    assert command("mount", str(place)).returncode == 0
+    mounts = [*oci_runtime.configuration(root_file_system, "two")["mounts"], bind]
+    with (
+        started(runc, root_file_system) as attached,
+        started(runc, root_file_system, "two", mounts=mounts) as bound,
+    ):
+        attach(command, attached)
+        assert total(bound) == OURS
+        attached.sh(WATCH)
+        assert runc("pause", bound.id).returncode == 0
+        done = command("umount", "--timeout", "20", str(place))
+        assert runc("resume", bound.id).returncode == 0
+        assert (done.returncode, done.stdout, done.stderr) == (0, "2 containers detached\n", "")
+        assert [total(one) for one in (attached, bound)] == [machine_total()] * 2
+        assert attached.sh("cat /dev/failed") == ""
+    assert command.clean()
+
+
+def test_kept_files_live_again(command: CommandLine, place: Path, runc: Runtime, root_file_system: Path) -> None:
+    """With --keep they are dead until the next `mount`; without, dead ones go, too, and it is told where not."""
+    assert command("mount", str(place)).returncode == 0
+    with started(runc, root_file_system) as container:
+        attach(command, container)
+        done = command("umount", "--keep", "--timeout", "0", str(place))
+        assert (done.returncode, done.stdout) == (0, "")
+        assert "not connected" in total(container)
+        assert command("mount", str(place)).returncode == 0
+        assert eventually(lambda: total(container) == OURS)
+        command.kill_all(command.status()[0])
+        assert eventually(lambda: "not connected" in total(container))
+        with locked_copy(container):
+            done = command("umount", str(place))
+        assert (done.returncode, done.stdout) == (0, "")
+        assert re.fullmatch(r"procfs-fuse umount: 1 container detached, but not [^\n]*process \d+[^\n]*\n", done.stderr)
+        assert total(container) == machine_total()
+    assert command.clean()
+
+
+@contextlib.contextmanager
+def locked_copy(container: Container) -> Iterator[None]:
+    """Somebody with fewer rights who has copies of its mounts: they are locked in there (mount_namespaces(7))."""
+    words = ["nsenter", "-t", str(container.pid), "-m", "unshare", "-Um", "sleep", "600"]
+    with subprocess.Popen(words) as process:
+        try:
+            assert eventually(lambda: Path(f"/proc/{process.pid}/comm").read_text() == "sleep\n")
+            yield
+        finally:
+            process.kill()
