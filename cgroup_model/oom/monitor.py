@@ -69,6 +69,7 @@ class OomMonitor:
         self._file = _open_state(state_path) if state_path is not None else None
         self._saved_changes = 0
         self._saved_at = 0.0
+        self._save_fails = False
         self._thread: threading.Thread | None = None
         self._wake_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._ended = False
@@ -182,11 +183,15 @@ class OomMonitor:
             return
         if not at_once and now - self._saved_at < _SAVE_SECONDS:
             return
-        self._saved_at, self._saved_changes = now, changes
+        self._saved_at = now
         try:
             self._file.save(replace(books.at_rest(), saved_epoch=self._clock()))
-        except OSError as error:
-            log.warning("the ledger of OOM kills cannot be saved: %s", error)
+        except OSError as error:  # tried again until there is room
+            if not self._save_fails:
+                log.warning("the ledger of OOM kills cannot be saved: %s", error)
+            self._save_fails = True
+        else:
+            self._saved_changes, self._save_fails = changes, False
 
     def _boot_id(self) -> str:
         try:

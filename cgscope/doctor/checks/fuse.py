@@ -22,13 +22,12 @@ def check(machine: Machine) -> Iterator[Finding]:
 def _device(machine: Machine) -> Finding:
     try:
         os.close(os.open(machine.path("dev/fuse"), os.O_RDWR | os.O_CLOEXEC))
-    except FileNotFoundError:
-        return problem("/dev/fuse", "does not exist", "modprobe fuse; in a container, give it the device")
     except OSError as error:
         reason = os.strerror(error.errno or 0)
         if not machine.is_root:
             return note("/dev/fuse", reason, "only procfs-fuse needs it, as root")
-        return problem("/dev/fuse", reason, "in a container, give it the device (--device /dev/fuse)")
+        load = "modprobe fuse; " if isinstance(error, FileNotFoundError) else ""
+        return problem("/dev/fuse", reason, f"{load}in a container, give it the device (--device /dev/fuse)")
     return ok("/dev/fuse", "can be opened")
 
 

@@ -78,6 +78,8 @@ def test_no_fuse(tmp_path: Path) -> None:
     write(tmp_path, "proc/self/mountinfo", "")
     (as_root,) = fuse.check(Machine(str(tmp_path), euid=0))
     assert (as_root.verdict, "modprobe" in as_root.advice) == (Verdict.PROBLEM, True)
+    (as_user,) = fuse.check(Machine(str(tmp_path), euid=1000))
+    assert as_user.verdict is Verdict.NOTE
 
 
 def test_time_outs_of_whole_connections_are_noticed(tmp_path: Path) -> None:
