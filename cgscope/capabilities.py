@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Collection
-from pathlib import Path
 from typing import Final
 
 NUMBERS: Final = {
@@ -85,7 +84,8 @@ def _fields(status: str) -> dict[str, str]:
 
 
 def _status() -> str:
-    return Path("/proc/thread-self/status").read_text(encoding="utf-8", errors="replace")
+    with open("/proc/thread-self/status", encoding="utf-8", errors="replace") as file:
+        return file.read()
 
 
 def _done(result: int) -> None:

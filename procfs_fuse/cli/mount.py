@@ -213,9 +213,9 @@ def _rules_of(arguments: argparse.Namespace) -> list[tuple[str, tuple[str, ...]]
 
 
 def _engines(text: str) -> str:
-    from procfs_fuse.attach import rules  # noqa: PLC0415 - only where it is used
-
     if text != auto_attach.NONE:
+        from procfs_fuse.attach import rules  # noqa: PLC0415 - the keeper needs nothing of what that imports
+
         rules.engines(text)
     return text
 

@@ -45,16 +45,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _restart(instance: Instance) -> None:
-    _test(instance)
     before = ask(instance.control, "status")
+    _test(instance, before["keeper_pid"])
     environment = background.environment()
     ask(instance.control, "restart", program=background.program(), pythonpath=environment.get("PYTHONPATH"))
     _await(instance, before)
 
 
-def _test(instance: Instance) -> None:
+def _test(instance: Instance, keeper: int) -> None:
     """Have a process of this version render every file, without any mount; raises Failure when it cannot."""
-    command = [sys.executable, "-P", "-m", "procfs_fuse.keeper.self_test", instance.directory]
+    command = [sys.executable, "-P", "-m", "procfs_fuse.keeper.self_test", instance.directory, str(keeper)]
     try:
         done = subprocess.run(
             command,

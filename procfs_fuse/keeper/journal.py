@@ -32,14 +32,15 @@ CONNECTIONS: Final = ("open", "cached")
 SLOTS: Final = 4
 """Workers that may hold a request: the one that serves, and dead ones that the kernel does not let go of."""
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Number of this layout: another version of the program may take over only the same one."""
 
+_NAME: Final = "procfs-fuse-journal"
 _PAGE: Final = mmap.PAGESIZE
 _CHARTER: Final = 1024  # where in the first page that begins
 _BUFFER: Final = -(-BUFFER_BYTES // _PAGE) * _PAGE
-_HANDLES: Final = (Room(4096, 2048), Room(256, 1 << 16), Room(32, 1 << 20))
-_LENGTHS: Final = (Room(4096, 1024), Room(64, 1 << 15))  # /proc/meminfo is 600 bytes, packed
+_HANDLES: Final = (Room(4096, 512), Room(4096, 2048), Room(256, 1 << 16), Room(32, 1 << 20))
+_LENGTHS: Final = (Room(4096, 640), Room(1024, 1024), Room(64, 1 << 15))  # /proc/meminfo is 590 bytes, packed
 _REQUESTS: Final = _PAGE + SLOTS * len(CONNECTIONS) * _BUFFER
 _LENGTH: Final = _REQUESTS + Records.length(_HANDLES) + Records.length(_LENGTHS)
 
@@ -48,10 +49,23 @@ log = logging.getLogger(__name__)
 
 def create() -> int:
     """Make the memory; returns its descriptor, which belongs to the caller."""
-    fd = os.memfd_create("procfs-fuse-journal", os.MFD_CLOEXEC)
+    fd = os.memfd_create(_NAME, os.MFD_CLOEXEC)
     os.ftruncate(fd, _LENGTH)
     os.posix_fallocate(fd, 0, _REQUESTS)
     return fd
+
+
+def check_that_of(pid: int, proc_root: str = "/proc") -> None:
+    """Raise ValueError when a process holds one that is laid out differently, OSError when it cannot be looked at."""
+    for entry in os.scandir(f"{proc_root}/{pid}/fd"):
+        if os.readlink(entry.path).startswith(f"/memfd:{_NAME}"):
+            fd = os.open(entry.path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                view = Journal(fd)
+                view.charter()
+                view.close()
+            finally:
+                os.close(fd)
 
 
 class Journal:

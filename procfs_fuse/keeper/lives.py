@@ -13,7 +13,13 @@ from typing import Any, Final
 
 from procfs_fuse.keeper.records import Records, Room
 
-_ROOMS: Final = (Room(8192, 1024), Room(4096, 4096), Room(2048, 1 << 14), Room(512, 1 << 16))  # 60 bytes per CPU
+_ROOMS: Final = (  # 400 bytes with two CPUs, 60 more for each
+    Room(8192, 512),
+    Room(8192, 1024),
+    Room(4096, 4096),
+    Room(2048, 1 << 14),
+    Room(512, 1 << 16),
+)
 _NEXT: Final = 1 << 62  # key of the number of the next slot: no slot is that large
 _BOOT_ID: Final = (1 << 62) + 1
 _MARSHAL: Final = 4  # a version that every Python from 3.4 on reads: an upgrade may bring another one
@@ -28,6 +34,8 @@ class Lives:
         """Open or make the file; raises OSError."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            if os.fstat(fd).st_size != Records.length(_ROOMS):  # another version's, which takes over no mounts either
+                os.ftruncate(fd, 0)
             os.ftruncate(fd, Records.length(_ROOMS))
             self._fd = fd
             self._records = Records(fd, 0, _ROOMS)

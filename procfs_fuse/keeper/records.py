@@ -21,7 +21,7 @@ _USED: Final = 2  # bits of a state word: version (1), used (2), and from the th
 
 
 class Room(NamedTuple):
-    """So many records of up to so many bytes each: a power of two."""
+    """So many records of up to so many bytes each; two versions of all of them fill whole pages."""
 
     places: int
     capacity: int

@@ -1,6 +1,8 @@
 """Whether this version of the program can serve here: it renders every file, in a process of its own, unmounted.
 
-    python -m procfs_fuse.keeper.self_test STATE_DIR
+    python -m procfs_fuse.keeper.self_test STATE_DIR KEEPER
+
+It must also know the journal of the keeper whose place it is to take (its process id).
 
 Exits with 0 when it can, else with 1 and the reason on standard error.
 """
@@ -21,9 +23,10 @@ from procfs_fuse.views import VIEWS
 _MOST_CONTAINERS: Final = 20
 
 
-def main(directory: str) -> int:
+def main(directory: str, keeper: str) -> int:
     """Test, and say what is wrong."""
     try:
+        journal.check_that_of(int(keeper))
         _test(directory)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
         os.write(2, f"{type(error).__name__}: {error}\n".encode(errors="backslashreplace"))

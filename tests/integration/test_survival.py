@@ -76,21 +76,38 @@ def test_upgrades_are_not_noticed(command: CommandLine, place: Path, times: int)
 
 
 @NATIVE_ONLY
-def test_version_that_fails_its_self_test_is_refused(command: CommandLine, place: Path, tmp_path: Path) -> None:
-    """`restart` by a version that cannot render a file says which one, and the same processes serve on."""
+@pytest.mark.parametrize(
+    ("module", "change", "said"),
+    [
+        (
+            "views/uptime.py",
+            "def render(snapshot):\n    raise ValueError('not finished')\n",
+            "RuntimeError: proc/uptime: ValueError: not finished",
+        ),
+        ("keeper/journal.py", "FORMAT += 1\n", "ValueError: the journal is of another version of procfs-fuse"),
+    ],
+    ids=["broken", "another journal"],
+)
+def test_version_that_fails_its_self_test_is_refused(
+    command: CommandLine, place: Path, tmp_path: Path, module: str, change: str, said: str
+) -> None:
+    """`restart` by a version that cannot render a file says which one, and the same processes serve on.
+
+    So it does by one that lays out the journal differently.
+    """
     served = Served(command, place)
     before = served.complete()
     new = tmp_path / "new"
     shutil.copytree(REPOSITORY / "procfs_fuse", new / "procfs_fuse", ignore=shutil.ignore_patterns("__pycache__"))
     for package in ("cgroup_model", "cgscope"):
         (new / package).symlink_to(REPOSITORY / package)
-    with (new / "procfs_fuse/views/uptime.py").open("a") as file:
-        file.write("\n\ndef render(snapshot):\n    raise ValueError('not finished')\n")
+    with (new / "procfs_fuse" / module).open("a") as file:
+        file.write(f"\n\n{change}")
     command.environment["PYTHONPATH"] = str(new)
     found = command("restart")
     command.environment["PYTHONPATH"] = str(REPOSITORY)
     assert found.returncode == 1
-    assert "the new version fails its self-test: RuntimeError: proc/uptime: ValueError: not finished" in found.stderr
+    assert f"the new version fails its self-test: {said}" in found.stderr
     after = served.complete()
     assert [after[key] for key in ("keeper_pid", "generation", "worker_pids")] == [
         before[key] for key in ("keeper_pid", "generation", "worker_pids")
