@@ -247,6 +247,8 @@ class _Keeper:
         return {
             "mountpoint": self._instance.mountpoint,
             "state_dir": self._instance.directory,
+            "words": list(self._words),
+            "stopping": self._stopping,
             "pid": self._instance.pid,
             "keeper_pid": self._instance.pid,
             "worker_pids": self._crew.pids,
@@ -273,6 +275,8 @@ class _Keeper:
             raise Failure("not now: it is stopping" if self._stopping else "restart as what?")
         if isinstance(path, str):
             os.environ["PYTHONPATH"] = path
+        if isinstance(words := request.get("words"), list):
+            self._words = [str(word) for word in words]
         self._successor = [str(word) for word in program]
         self._loop.stop()
         return {"restarts": self._crew.restarts}

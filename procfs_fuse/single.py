@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cgscope.errors import Failure
@@ -30,12 +30,12 @@ DEFAULT_STOP_SECONDS: Final = 5.0
 log = logging.getLogger(__name__)
 
 
-def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> None:
-    """Serve until unmounted or told to stop; raises OSError or Failure when it cannot begin."""
+def serve(settings: Settings, words: Sequence[str], on_ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until unmounted or told to stop, as ``words`` of `mount` said; raises OSError or Failure when it cannot."""
     syscalls.set_process_name("procfs-fuse")
     claim = Claim(settings.directory)
     try:
-        server = _Server(settings)
+        server = _Server(settings, words)
         try:
             server.run(claim, on_ready)
         finally:
@@ -49,8 +49,9 @@ def serve(settings: Settings, on_ready: Callable[[], None] = lambda: None) -> No
 class _Server:
     """The process with its ways to be stopped: signals and the control socket."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, words: Sequence[str]) -> None:
         self._settings = settings
+        self._words = words
         self._instance = Instance(
             settings.directory, settings.mountpoint, os.getpid(), time.time(), transport=TRANSPORT
         )
@@ -135,6 +136,8 @@ class _Server:
         return {
             "mountpoint": self._instance.mountpoint,
             "state_dir": self._instance.directory,
+            "words": list(self._words),
+            "stopping": self._stopping,
             "pid": self._instance.pid,
             "keeper_pid": None,
             "worker_pids": [self._instance.pid],

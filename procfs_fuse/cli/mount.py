@@ -15,7 +15,7 @@ from procfs_fuse import background, mountpoint
 from procfs_fuse.cli._common import add_policy, add_state_dir, need_root, policy_of, policy_words
 from procfs_fuse.configuration import words_with_file
 from procfs_fuse.descriptors import close_all_but
-from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Registry, canonical, private_directory
+from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Instance, Registry, canonical, private_directory
 from procfs_fuse.integrations import auto_attach
 from procfs_fuse.keeper import service_manager
 from procfs_fuse.selection import Selection, joined, patterns
@@ -117,6 +117,9 @@ def _mount(arguments: argparse.Namespace, on_ready: Callable[[], None]) -> int:
         _serve(arguments, place, registry.directory_for(place), on_ready)
         return 0
     os.close(mounting.open_device())
+    if (running := _running(arguments, registry)) is not None:
+        _adopt(running, arguments, registry)
+        return 0
     place = _place(arguments.directory, registry)
     directory = registry.directory_for(place)
     if arguments.foreground:
@@ -129,6 +132,23 @@ def _mount(arguments: argparse.Namespace, on_ready: Callable[[], None]) -> int:
     return 0
 
 
+def _running(arguments: argparse.Namespace, registry: Registry) -> Instance | None:
+    found = registry.find(arguments.directory or DEFAULT_MOUNTPOINT)
+    return found if found is not None and found.alive else None
+
+
+def _adopt(running: Instance, arguments: argparse.Namespace, registry: Registry) -> None:
+    from procfs_fuse.cli import _adoption  # noqa: PLC0415 - only where it is used
+
+    if arguments.foreground:
+        served = f"{running.mountpoint} is served already by process {running.pid}, in a session of its own"
+        raise Failure(served, "end that one first: procfs-fuse umount --keep")
+    parser = Parser()
+    add_arguments(parser)
+    words = ["--foreground", *_words(arguments, running.mountpoint, registry)]
+    _adoption.adopt(running, parser, words)
+
+
 def _place(wanted: str | None, registry: Registry) -> str:
     """The mount point, checked; what a dead server left on it is cleared away."""
     if wanted is None:
@@ -136,11 +156,6 @@ def _place(wanted: str | None, registry: Registry) -> str:
         os.makedirs(wanted, exist_ok=True)
     before = registry.find(wanted)
     if before is not None:
-        if before.alive:
-            raise Failure(
-                f"{before.mountpoint} is already mounted by procfs-fuse, process {before.pid}",
-                "stop it first: procfs-fuse umount",
-            )
         mountpoint.clear(before.directory, before.mountpoint)
     return mountpoint.check(wanted)
 
@@ -170,7 +185,7 @@ def _serve(arguments: argparse.Namespace, place: str, directory: str, on_ready: 
     if arguments.transport == "fusepy":
         from procfs_fuse import single  # noqa: PLC0415 - seldom needed
 
-        single.serve(settings, ready)
+        single.serve(settings, words, ready)
         return
     daemon.serve(settings, words, ready, arguments.resume)
 

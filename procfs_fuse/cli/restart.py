@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from cgscope.errors import Failure
@@ -40,15 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
     need_root("restart the server")
     registry = Registry(arguments.state_dir)
     for instance in registry.alive() if arguments.all else [registry.select(arguments.mount)]:
-        _restart(instance)
+        restart(instance)
     return 0
 
 
-def _restart(instance: Instance) -> None:
+def restart(instance: Instance, words: Sequence[str] | None = None) -> None:
+    """Have this version serve an instance, with other ``words`` of `mount` if there are any. Raises Failure."""
     before = ask(instance.control, "status")
     _test(instance, before["keeper_pid"])
-    environment = background.environment()
-    ask(instance.control, "restart", program=background.program(), pythonpath=environment.get("PYTHONPATH"))
+    path = background.environment().get("PYTHONPATH")
+    ask(instance.control, "restart", program=background.program(), pythonpath=path, words=words)
     _await(instance, before)
 
 

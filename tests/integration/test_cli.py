@@ -68,11 +68,18 @@ def test_server_in_the_background_keeps_nothing_of_its_caller_open(command: Comm
     assert command.status()[0]["state"] == "serving"
 
 
-def test_second_mount_names_the_first(command: CommandLine, place: Path) -> None:
-    """Mounting twice is refused, with the process that is in the way."""
+def test_second_mount_adopts_the_first(command: CommandLine, place: Path) -> None:
+    """Mounting twice is no failure; other values are taken over by the same keeper, other files it says it cannot."""
     command("mount", str(place))
     pid = command.status()[0]["pid"]
-    one_line(command("mount", str(place)), 1, str(place), str(pid), "umount")
+    told = f"{place} is served already by process {pid}"
+    for expected in (f"{told}, which goes on with the new --cpu-view, --ttl\n", f"{told}\n"):
+        done = command("mount", "--cpu-view=cpuset", "--ttl=20", str(place))
+        assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+    one_line(command("mount", "--no-files=vmstat", "--ttl=20", str(place)), 1, str(pid), "--no-files", "umount --keep")
+    one_line(command("mount", "--foreground", str(place)), 1, str(place), str(pid), "umount")
+    (after,) = command.status()
+    assert (after["pid"], after["generation"], after["policy"]["cpu_view"]) == (pid, 1, "cpuset")
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

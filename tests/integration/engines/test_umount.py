@@ -17,6 +17,7 @@ from tests.integration.engines.oci_runtime import Container, Runtime, started
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
+PID_MAX = "/proc/sys/kernel/pid_max"
 TOTAL = "head -n 1 /proc/meminfo"
 OURS = f"MemTotal: {truth.LIMITS.memory_bytes >> 10} kB"
 # It reads all the time, and writes down what fails.
@@ -70,7 +71,7 @@ def test_containers_get_the_machines_files_back(
 
 
 def test_kept_files_live_again(command: CommandLine, place: Path, runc: Runtime, root_file_system: Path) -> None:
-    """With --keep they are dead until the next `mount`; without, dead ones go, too, and it is told where not."""
+    """With --keep they are dead until the next `mount`, and show what the one after says; else dead ones go, too."""
     assert command("mount", str(place)).returncode == 0
     with started(runc, root_file_system) as container:
         attach(command, container)
@@ -79,6 +80,9 @@ def test_kept_files_live_again(command: CommandLine, place: Path, runc: Runtime,
         assert "not connected" in total(container)
         assert command("mount", str(place)).returncode == 0
         assert eventually(lambda: total(container) == OURS)
+        assert container.sh(f"cat {PID_MAX}") != Path(PID_MAX).read_text()
+        assert command("mount", "--pid-max", "host", str(place)).returncode == 0
+        assert container.sh(f"cat {PID_MAX}") == Path(PID_MAX).read_text()
         command.kill_all(command.status()[0])
         assert eventually(lambda: "not connected" in total(container))
         with locked_copy(container):
