@@ -59,7 +59,11 @@ class Source(Files):
         else:
             value = parse(*raw, *more)
         with self._lock:
-            self._records.setdefault(directory, {})[parse] = self._recorded(directory, names, raw, more, value)
+            records = self._records.setdefault(directory, {})
+            if in_one_go and known is not None and records.get(parse) is known:  # by descriptors that are still kept
+                records[parse] = Record(names, raw, more, value, known.descriptors, known.good_until)
+            else:
+                records[parse] = self._recorded(directory, names, raw, more, value)
         return value
 
     def settings(
@@ -126,7 +130,7 @@ class Source(Files):
             raw = [None if one is None else pread(one, FIRST_READ, 0) for one in known.descriptors]
         except OSError as error:
             raise self._gone(directory, error) from error
-        if raw != known.raw and any(data is not None and len(data) >= self._whole for data in raw):
+        if raw != known.raw and max(map(len, filter(None, raw)), default=0) >= self._whole:
             return None
         return raw
 

@@ -63,7 +63,8 @@ _read_stat_of_level = FlatNumbers(
 )
 
 
-_COUNTED = ("memory.usage_in_bytes", "memory.stat", "memory.kmem.usage_in_bytes")
+_STAT = ("memory.stat",)
+_COUNTED = ("memory.usage_in_bytes", "memory.kmem.usage_in_bytes")
 _COUNTED_IN_DETAIL = (*_COUNTED, "memory.max_usage_in_bytes", "memory.failcnt", "memory.oom_control")
 _LIMIT = ("memory.limit_in_bytes",)
 _LIMITS = (*_LIMIT, "memory.memsw.limit_in_bytes", "memory.swappiness")
@@ -74,7 +75,8 @@ def read_memory(source: Source, dirs: Dirs, *, detail: bool = True, swap: bool =
     """Read all of the memory controller, or what `Need.MEMORY` asks for."""
     directory = directory_of(dirs, "memory")
     limits = source.settings(directory, _LIMITS_IN_DETAIL if detail else _LIMITS if swap else _LIMIT, _limits)
-    memory = source.record(directory, _COUNTED_IN_DETAIL if detail else _COUNTED, _memory, limits)
+    stat = source.record(directory, _STAT, _stat)  # the kernel adds it up every two seconds, usage changes all the time
+    memory = source.record(directory, _COUNTED_IN_DETAIL if detail else _COUNTED, _memory, stat, limits)
     if swap and memory.swap_current is None and memory.current is not None:
         memory = replace(memory, swap_current=_swap_current(source, directory, memory.current, None))
     return memory
@@ -98,26 +100,37 @@ def _limits(
     return _Limits(maximum, swap_max, parsed(swappiness, integer), parsed(soft, counter_limit))
 
 
-def _memory(usage: bytes | None, stat: bytes | None, kernel: bytes | None, *more: Any) -> Memory:  # noqa: ANN401
-    """Put the record together; ``more`` are the files of the detail, if they were read, and the limits."""
-    *in_detail, limits = more
-    peak, failcnt, oom_control = in_detail or (None, None, None)
-    numbers = _read_stat(needed(stat, _COUNTED[1]))
+class _Stat(NamedTuple):
+    """What ``memory.stat`` says."""
+
+    numbers: MemoryStat
+    swapped: int | None
+
+
+def _stat(stat: bytes | None) -> _Stat:
+    numbers = _read_stat(needed(stat, _STAT[0]))
     swapped = numbers.pop(_SWAP, None)
+    return _Stat(MemoryStat.of(numbers), swapped)
+
+
+def _memory(usage: bytes | None, kernel: bytes | None, *more: Any) -> Memory:  # noqa: ANN401
+    """Put the record together; ``more`` are the files of the detail, if read, ``memory.stat`` and the limits."""
+    *in_detail, stat, limits = more
+    peak, failcnt, oom_control = in_detail or (None, None, None)
     oom = parsed(oom_control, flat_keyed) or {}
     events = _events(oom)
     return Memory(
         current=integer(needed(usage, _COUNTED[0])),
         max=limits.max,
         peak=parsed(peak, integer),
-        swap_current=swapped,
+        swap_current=stat.swapped,
         swap_max=limits.swap_max,
         oom_kill_disable=_flag(oom, b"oom_kill_disable"),
         under_oom=_flag(oom, b"under_oom"),
         failcnt=parsed(failcnt, integer),
         swappiness=limits.swappiness,
         kernel_current=parsed(kernel, integer),
-        stat=MemoryStat.of(numbers),
+        stat=stat.numbers,
         events=events,
         events_local=events,
         soft_limit=limits.soft_limit,

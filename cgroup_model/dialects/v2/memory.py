@@ -26,7 +26,8 @@ _read_stat_of_level = FlatNumbers(
 )
 
 
-_COUNTED = ("memory.stat", "memory.current")
+_STAT = ("memory.stat",)
+_COUNTED = ("memory.current",)
 _SWAPPED = ("memory.swap.current",)
 _DETAIL = (
     "memory.peak",
@@ -54,7 +55,9 @@ def read_memory(source: Source, dirs: Dirs, *, detail: bool = True, swap: bool =
     names = _COUNTED + (_SWAPPED if swap else ()) + (_DETAIL if detail else ())
     settings = _LIMITS + (_SWAP_LIMIT if swap else ()) + (_LIMITS_IN_DETAIL if detail else ())
     way = _Way(swap, detail)
-    return source.record(directory, names, _PARSE[way], source.settings(directory, settings, _PARSE_LIMITS[way]))
+    limits = source.settings(directory, settings, _PARSE_LIMITS[way])
+    stat = source.record(directory, _STAT, _stat)  # the kernel adds it up every two seconds, usage changes all the time
+    return source.record(directory, names, _PARSE[way], stat, limits)
 
 
 class _Way(NamedTuple):
@@ -81,12 +84,15 @@ def _limits(way: _Way, maximum: bytes | None, high: bytes | None, *more: bytes |
     )
 
 
-def _memory(way: _Way, stat: bytes | None, current: bytes | None, *more: Any) -> Memory:  # noqa: ANN401
-    """Put the record together; ``more`` are the files that were asked for, and the limits."""
-    *read, limits = more
+def _stat(stat: bytes | None) -> MemoryStat:
+    return MemoryStat.of(_read_stat(needed(stat, _STAT[0])))
+
+
+def _memory(way: _Way, current: bytes | None, *more: Any) -> Memory:  # noqa: ANN401
+    """Put the record together; ``more`` are the files that were asked for, ``memory.stat`` and the limits."""
+    *read, stat, limits = more
     swapped = read[0] if way.swap else None
     peak, swap_peak, zswap, events, events_local, swap_events = read[way.swap :] if way.detail else (None,) * 6
-    numbers = MemoryStat.of(_read_stat(needed(stat, _COUNTED[0])))
     return Memory(
         current=parsed(current, integer),
         max=limits.max,
@@ -102,8 +108,8 @@ def _memory(way: _Way, stat: bytes | None, current: bytes | None, *more: Any) ->
         zswap_max=limits.zswap_max,
         zswap_writeback=limits.zswap_writeback,
         oom_group=limits.oom_group,
-        kernel_current=numbers.kernel,
-        stat=numbers,
+        kernel_current=stat.kernel,
+        stat=stat,
         events=parsed(events, _events),
         events_local=parsed(events_local, _events),
         swap_events=parsed(swap_events, _swap_events),
