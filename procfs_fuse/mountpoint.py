@@ -12,7 +12,7 @@ from procfs_fuse.transport import mounting
 def check(path: str) -> str:
     """A directory that a file system may be mounted on, without symbolic links; raises Failure with the reason."""
     occupied = mounting.mount_at(path)
-    if occupied is not None:
+    if occupied is not None and not occupied.is_volume:
         owner = f"{occupied.fstype} ({occupied.source})"
         raise Failure(f"{path} is already a mount point of {owner}", f"unmount it first: umount {path}")
     real = os.path.realpath(path)

@@ -72,6 +72,11 @@ class Mount(NamedTuple):
         return self.fstype == FSTYPE
 
     @property
+    def is_volume(self) -> bool:
+        """Whether it is a folder of a disk: what a container is given to mount on, to be seen outside as well."""
+        return self.root != "/" and not self.fstype.startswith("fuse")
+
+    @property
     def connection(self) -> int:
         """Number of the FUSE connection, as in `live_connections` and in the directory of fusectl."""
         return int(self.device.partition(":")[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -159,6 +160,18 @@ def test_mount_points_that_cannot_be_used(command: CommandLine, tmp_path: Path) 
     one_line(command("mount", str(tmp_path / "full/file")), 1, "not a directory")
     one_line(command("mount", "/proc"), 1, "already a mount point", "proc")
     assert command.clean()
+
+
+def test_a_volume_can_be_mounted_on(command: CommandLine, tmp_path: Path) -> None:
+    """A folder that a container was given, which is a mount point already, takes ours and is left as it was."""
+    for name in ("folder", "volume"):
+        (tmp_path / name).mkdir()
+    place = shlex.quote(str(tmp_path / "volume"))
+    mount, umount = (shlex.join(command.words(name, str(tmp_path / "volume"))) for name in ("mount", "umount"))
+    script = f"mount --bind {place}/../folder {place}; {mount}; ls {place}; {umount}; mountpoint -q {place}; ls {place}"
+    words = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", script]
+    done = subprocess.run(words, env=command.environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["containers", "proc", "sys"]), done.stderr
 
 
 def test_umount_leaves_others_mounts_alone(command: CommandLine, tmp_path: Path) -> None:

@@ -192,6 +192,21 @@ def test_counts_go_on_after_a_restart(mounts: Mounts, limited: Callable[[str], s
     assert report.attributed > before.attributed  # others may be killed at the same time
 
 
+def test_what_could_not_be_saved_is_saved_later(
+    mounts: Mounts, limited: Callable[[str], str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that was full for a while costs one line, and no count that a restart would need."""
+    in_the_way = tmp_path / "oom.json.new"
+    in_the_way.mkdir()
+    with OomMonitor(mounts, state_path=str(tmp_path / "oom.json")) as monitor:
+        monitor.start()
+        die_of_oom(mounts, limited("kept"))
+        wait_for(monitor, lambda report: total(report, TOP) == 1 and "cannot be saved" in caplog.text)
+        in_the_way.rmdir()
+        wait_for(monitor, lambda _: (tmp_path / "oom.json").exists())
+    assert caplog.text.count("cannot be saved") == 1
+
+
 def test_a_container_that_is_gone_stays_on_two_pages(
     mounts: Mounts, limited: Callable[[str], str], tmp_path: Path
 ) -> None:
