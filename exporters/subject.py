@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from cgroup_model.engines import Identity
 from cgroup_model.hierarchy import Cgroup
 from cgroup_model.host import HostFiles
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Need, Snapshot
 from exporters.labels import Names
 from exporters.readers.devices import device_names

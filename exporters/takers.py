@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from operator import attrgetter
 from typing import Any, Final
 
+from cgroup_model.record import dataclass
 from cgroup_model.snapshot import Snapshot
 from exporters.labels import Names
 from exporters.sheet import Part, Row
