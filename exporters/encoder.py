@@ -30,13 +30,15 @@ log = logging.getLogger(__name__)
 def encode(sheet: Sheet, form: Format) -> Iterator[bytes]:
     """Yield the page, one metric at a time; metrics without samples are left out."""
     for metric, places in sheet.metrics():
+        lines = [header(metric, form)]
         try:
-            lines = [line for part, index in places for line in _lines(metric, part, index, form)]
+            for part, index in places:
+                lines += _lines(metric, part, index, form)
         except Exception:
             log.exception("metric %s cannot be written", metric.name)
             continue
-        if lines:
-            yield (header(metric, form) + "".join(lines)).encode()
+        if len(lines) > 1:
+            yield "".join(lines).encode()
     if form == "openmetrics":
         yield b"# EOF\n"
 
