@@ -59,9 +59,8 @@ class Debian:
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell command in it to its end; what it leaves running has no pipe of ours."""
         enter = ["nsenter", "--target", str(self._first()), "--mount", "--pid", "--root", "--wd", "--", "sh", "-ec"]
-        passed = {name: value for name, value in os.environ.items() if name.upper().startswith(_PASSED_ON)}
         given = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
-        given |= {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", **passed, **(environment or {})}
+        given |= {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", **passed_on(), **(environment or {})}
         with (self.root / "tmp/out").open("w+") as out, (self.root / "tmp/err").open("w+") as err:
             words = [*enter, f"cd {folder}\n{command}"]
             done = subprocess.run(words, env=given, stdin=subprocess.DEVNULL, stdout=out, stderr=err, check=False)
@@ -90,6 +89,11 @@ class Debian:
         self._process.wait()
 
 
+def passed_on() -> dict[str, str]:
+    """What this machine's environment says about the way to the package registries."""
+    return {name: value for name, value in os.environ.items() if name.upper().startswith(_PASSED_ON)}
+
+
 def _ways_out(root: Path) -> list[str]:
     """What this machine has of `NETWORK`, with a place for each in the root."""
     present = [name for name in NETWORK if Path("/", name).exists()]
@@ -103,7 +107,7 @@ def _ways_out(root: Path) -> list[str]:
 @contextmanager
 def copy_of(packages: Sequence[str], folder: Path) -> Iterator[Debian]:
     """Give a minimal Debian of this machine's release with these packages, which is removed afterwards."""
-    subprocess.run(["cp", "--archive", str(_made_once(packages)), str(folder)], check=True)
+    subprocess.run(["cp", "--archive", str(made_once(packages)), str(folder)], check=True)
     debian = Debian(folder)
     try:
         yield debian
@@ -112,8 +116,8 @@ def copy_of(packages: Sequence[str], folder: Path) -> Iterator[Debian]:
         shutil.rmtree(folder)
 
 
-def _made_once(packages: Sequence[str]) -> Path:
-    """The folder in the cache that copies are made of."""
+def made_once(packages: Sequence[str]) -> Path:
+    """The folder in the cache that copies are made of, and that nobody writes to."""
     if not shutil.which("debootstrap"):
         pytest.skip("debootstrap is not installed")
     address, codename = repository()

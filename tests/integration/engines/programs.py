@@ -11,7 +11,7 @@ from typing import Final
 
 from tests.integration.engines.truth import LIMITS, Limits
 
-SECONDS: Final = 180
+SECONDS: Final = 600
 
 
 def finished(words: Sequence[str], environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
