@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import select
 import struct
 from collections.abc import Iterator
 from typing import Final
@@ -48,6 +49,8 @@ class Inotify(Descriptor):
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
         super().__init__(self._checked(self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)))
+        self._waiting = select.poll()
+        self._waiting.register(self._fd, select.POLLIN)
 
     def add(self, directory: str) -> int:
         """Watch a directory; the same one gives the same number.
@@ -69,6 +72,10 @@ class Inotify(Descriptor):
     def remove(self, watch: int) -> None:
         """Stop watching; a watch that is gone already is no error. The kernel confirms with an ``ignored`` event."""
         self._libc.inotify_rm_watch(self._fd, watch)
+
+    def is_waiting(self) -> bool:
+        """Tell whether there are events; `read` takes three times as long to find none. By one thread at once."""
+        return bool(self._waiting.poll(0))
 
     def read(self) -> Iterator[Event]:
         """Yield the events that are waiting; never blocks."""

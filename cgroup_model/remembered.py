@@ -75,7 +75,7 @@ class Remembered:
 
     def refresh(self) -> None:
         """Forget the settings of directories in which somebody wrote, and what is inherited from these below."""
-        if self._inotify is None:
+        if self._inotify is None or not self._inotify.is_waiting():
             return
         written: set[str] = set()
         for event in self._inotify.read():
