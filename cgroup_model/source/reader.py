@@ -147,7 +147,8 @@ class Source(Files):
         descriptors = tuple(map(kept.get, names))
         missing = [name for name, data in zip(names, raw, strict=True) if data is None]
         short = all(data is None or len(data) < self._whole for data in raw)
-        complete = short and len(missing) == descriptors.count(None)
+        in_use = bool(kept) or not names  # a directory in which nothing is open cannot be counted as used
+        complete = in_use and short and len(missing) == descriptors.count(None)
         until = min((self._absent.until(directory, name) for name in missing), default=math.inf)
         return Record(names, raw, more, value, descriptors if complete else None, until)
 

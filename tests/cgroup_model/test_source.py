@@ -138,6 +138,14 @@ def test_files_are_read_in_one_go_again_after_a_missing_one_was_looked_for(
         assert one_by_one == [("a", "late")] * 2  # at 0.0 and 1.0
 
 
+def test_a_record_of_which_no_file_is_there_can_be_read_again(tmp_path: Path) -> None:
+    """A directory in which nothing is open has no descriptors that could be counted as used."""
+    (directory,) = cgroups(tmp_path, 1)
+    with Source(remember=True, settled_seconds=60.0) as source:
+        for _ in range(2):
+            assert source.record(directory, ("c", "d"), lambda *files: files) == (None, None)
+
+
 def test_forget_also_forgets_what_was_missing(tmp_path: Path) -> None:
     """After `forget` a directory is looked at anew."""
     with Source(clock=lambda: 0.0) as source:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric as PrometheusMetric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_parser
-from prometheus_client.parser import text_string_to_metric_families as text_parser
 
 from cgroup_model.engines import Identity, Kind
 from exporters.encoder import Format, encode
@@ -23,14 +20,8 @@ from exporters.metric import Exemplar, Family, Group, counter, gauge, untyped
 from exporters.registry import CgroupCollector, families
 from exporters.setup import Exporter
 from exporters.sheet import Sheet
+from tests.exporters.parsed import PARSERS, parse_openmetrics, parse_text, samples
 from tests.exporters.scenes import SCENES
-
-Sample = tuple[str, tuple[tuple[str, str], ...], float]
-
-Parser = Callable[[str], Iterable[PrometheusMetric]]
-parse_text = cast("Parser", text_parser)  # without annotations of its own
-parse_openmetrics = cast("Parser", openmetrics_parser)
-PARSERS: dict[Format, Parser] = {"text": parse_text, "openmetrics": parse_openmetrics}
 
 
 @dataclass(frozen=True)
@@ -106,16 +97,6 @@ def sheet_of(rows: Iterable[tuple[Names, Record, str]]) -> Sheet:
     return sheet
 
 
-def samples(metrics: Iterable[PrometheusMetric]) -> list[Sample]:
-    """List all samples in an order of their own; an empty label is no label."""
-    found = [
-        (one.name, tuple(sorted((k, v) for k, v in one.labels.items() if v)), float(one.value))
-        for metric in metrics
-        for one in metric.samples
-    ]
-    return sorted(found)
-
-
 def declarations(metrics: Iterable[PrometheusMetric]) -> dict[str, tuple[str, str]]:
     """Map name -> (type, text)."""
     return {one.name.removesuffix("_total"): (one.type, one.documentation) for one in metrics}
@@ -137,11 +118,14 @@ def test_what_is_written_is_read_back(rows: list[tuple[str, str, Record, str]]) 
 
 
 @pytest.mark.parametrize("form", PARSERS)
+@pytest.mark.parametrize("chosen", [{}, {"naming": "thin", "cgroups": "all", "container_labels": ("owner", "team")}])
 @pytest.mark.parametrize("scene", SCENES)
-def test_pages_equal_a_registry(exporter: Callable[..., Exporter], scene: str, form: Format) -> None:
+def test_pages_equal_a_registry(
+    exporter: Callable[..., Exporter], scene: str, chosen: dict[str, object], form: Format
+) -> None:
     """A page has the samples, types and texts that somebody's own registry has with our collector in it."""
     everything = {name: name != "exporter" for name in FAMILIES}
-    scraper = exporter(scene, collectors=everything).scraper
+    scraper = exporter(scene, collectors=everything, **chosen).scraper
     registry = CollectorRegistry()
     registry.register(CgroupCollector(scraper))
     parse = PARSERS[form]

@@ -30,8 +30,11 @@ from cgroup_model.snapshot import UNLIMITED
 from exporters.catalogue import CADVISOR_ONLY_NAMES
 from exporters.encoder import encode
 from exporters.families import FAMILIES
+from exporters.labels import Naming
+from exporters.registry import families
 from exporters.setup import Exporter, Settings
 from scripts.debian_tools import Tool
+from tests.exporters.parsed import PARSERS, samples
 
 MIB = 1 << 20
 TOP = f"/cgscope-test-exporter-{os.getpid()}"
@@ -128,6 +131,19 @@ def expected_values(mounts: Mounts, name: str) -> dict[str, int]:
     """Read a metric's control file in all containers that have it."""
     found = {container_path(number): control_file(mounts, name, container_path(number)) for number in range(MANY)}
     return {path: value for path, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize("naming", ["cadvisor", "thin"])
+def test_both_formats_say_what_a_registry_says(naming: Naming, containers: Callable[[int], None]) -> None:
+    """With every collector switched on, each sample of a real tree is read back by prometheus-client's parsers."""
+    containers(0)
+    everything = dict.fromkeys(FAMILIES, True)
+    with Exporter(Settings(naming=naming, collectors=everything)) as exporter:
+        sheet = exporter.scraper.scrape()
+    expected = samples(families(sheet))
+    assert any(("id", container_path(0)) in labels for _name, labels, _value in expected)
+    for form, parse in PARSERS.items():
+        assert samples(parse(b"".join(encode(sheet, form)).decode())) == expected
 
 
 def test_a_changed_setting_is_on_the_next_page(mounts: Mounts, containers: Callable[[int], None]) -> None:
