@@ -11,9 +11,19 @@ import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE
+from typing import IO, cast
 
 from cgroup_model.control import add_process, create, kill, remove
 from cgroup_model.mounts import discover_mounts
+
+_WORKER = """
+while read -r turn; do
+    i=0; while [ $i -lt 500 ]; do i=$((i + 1)); done
+    kept=$kept$turn$turn
+    echo
+done
+"""
 
 
 @dataclass(slots=True)
@@ -23,6 +33,7 @@ class Crowd:
     top: str = field(default_factory=lambda: f"/cgscope-bench-{os.getpid()}")
     paths: list[str] = field(default_factory=list)
     members: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def grow_to(self, number: int, *, sleeping: bool = False) -> None:
         """Make more, named as Docker does, each with a process that sleeps if so wanted."""
@@ -35,14 +46,29 @@ class Crowd:
                 self.members.append(subprocess.Popen(["sleep", "1000000"]))
                 add_process(mounts, path, self.members[-1].pid)
 
+    def employ(self, every: int) -> None:
+        """Start a process that works when told in every so many of them."""
+        mounts = discover_mounts()
+        for path in self.paths[len(self.workers) * every :: every]:
+            worker = subprocess.Popen(["sh", "-c", _WORKER], bufsize=0, stdin=PIPE, stdout=PIPE)
+            add_process(mounts, path, worker.pid)
+            self.workers.append(worker)
+
+    def work(self) -> None:
+        """Have all workers spend some CPU time and take some memory, and wait until they have."""
+        for worker in self.workers:
+            cast("IO[bytes]", worker.stdin).write(b"x" * 2000 + b"\n")
+        for worker in self.workers:
+            cast("IO[bytes]", worker.stdout).read(1)
+
     def close(self) -> None:
         """Remove all."""
         if not self.paths:
             return
         mounts = discover_mounts()
-        for member in self.members:
+        for member in (*self.members, *self.workers):
             member.kill()
-            member.wait()
+            member.communicate()
         kill(mounts, self.top)
         remove(mounts, self.top, 60.0)
 

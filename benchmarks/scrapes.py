@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from benchmarks.crowd import crowd, tell_docker
+from benchmarks.crowd import Crowd, crowd, tell_docker
 from benchmarks.kit import Kit, at_sizes, in_turn
 from benchmarks.servers import Server
 from exporters.encoder import encode
@@ -30,6 +30,7 @@ CGROUPS: Final = (10, 100, 1000, 5000)
 SCRAPES: Final = 10
 IDLE_SECONDS: Final = 5.0
 EVERY_SECONDS: Final = 15.0
+BUSY_EVERY: Final = 10  # containers
 PACKAGES: Final = {**TOOLS, "prometheus-node-exporter": "prometheus-node-exporter", "netdata": "netdata-core"}
 _START_SECONDS: Final = 60.0
 _MOST_FOR_NETDATA: Final = 1000  # with more it does not answer within that time
@@ -96,24 +97,18 @@ def measure(kit: Kit) -> None:
         for number in at_sizes(kit, "scrapes", (1000,) if kit.quick else CGROUPS):
             containers.grow_to(number, sleeping=True)
             tell_docker(containers.paths, kit.folder)
-            _scraped(kit, number)
+            _scraped(kit, number, containers)
             _encoded(kit, number)
 
 
-def _scraped(kit: Kit, number: int) -> None:
-    """Scrape the servers in turn, and look at what they do when nobody asks."""
+def _scraped(kit: Kit, number: int, containers: Crowd) -> None:
+    """Scrape the servers in turn, and look at what they do when nobody asks; then once more with busy containers."""
     with contextlib.ExitStack() as stack:
         servers = dict(_servers(kit, stack, number))
         for name in servers:
             _fetch(servers[name][1])  # the first opens files
         for name in in_turn(servers, 3 if kit.quick else SCRAPES):
-            server, url = servers[name]
-            before, began = server.cpu_seconds(), time.monotonic()
-            size = _fetch(url)
-            took = time.monotonic() - began
-            spent = server.cpu_seconds() - before
-            figures = {"latency_msec": took * 1000, "cpu_msec": spent * 1000, "page_bytes": float(size)}
-            kit.results.add("scrape", name, figures, size=number, of="cgroups")
+            _scrape(kit, "scrape", name, servers[name], number)
         before_all = {name: server.cpu_seconds() for name, (server, _url) in servers.items()}
         time.sleep(IDLE_SECONDS)
         for name, (server, _url) in servers.items():
@@ -125,6 +120,21 @@ def _scraped(kit: Kit, number: int) -> None:
             asked = kit.results.find("scrape", name, "cpu_msec", number)
             in_all = {"cpu_msec": (asked.median if asked else 0.0) + EVERY_SECONDS * idle}
             kit.results.add(f"scraped every {EVERY_SECONDS:g} s, in all", name, in_all, size=number, of="cgroups")
+        containers.employ(BUSY_EVERY)
+        for name in in_turn(servers, 3 if kit.quick else SCRAPES):
+            containers.work()
+            _scrape(kit, "scrape, a tenth busy", name, servers[name], number)
+
+
+def _scrape(kit: Kit, case: str, name: str, serving: tuple[Server, str], number: int) -> None:
+    """Scrape one server once."""
+    server, url = serving
+    before, began = server.cpu_seconds(), time.monotonic()
+    size = _fetch(url)
+    took = time.monotonic() - began
+    spent = server.cpu_seconds() - before
+    figures = {"latency_msec": took * 1000, "cpu_msec": spent * 1000, "page_bytes": float(size)}
+    kit.results.add(case, name, figures, size=number, of="cgroups")
 
 
 def _encoded(kit: Kit, number: int) -> None:
