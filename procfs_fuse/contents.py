@@ -84,10 +84,14 @@ def _whole(fd: int) -> bytes:
 
 
 class _Good(NamedTuple):
-    """An answer without fallbacks, and until when (CLOCK_MONOTONIC, seconds) it stands in for an unknown one."""
+    """An answer without fallbacks, and until when (CLOCK_MONOTONIC, seconds) it stands in for an unknown one.
+
+    Until ``same_until`` (CLOCK_BOOTTIME, seconds) another look would say nothing else.
+    """
 
     content: bytes
     until: float
+    same_until: float
 
 
 class Contents:
@@ -129,9 +133,15 @@ class Contents:
         if reasons:
             return self._fall_back(cgroup, view, ", ".join(reasons), content)
         if len(content) <= _LONGEST_REMEMBERED:
-            good = _Good(content, time.monotonic() + _GOOD_SECONDS)
+            same_until = view.same_until(snapshot) if view.same_until is not None else 0.0
+            good = _Good(content, time.monotonic() + _GOOD_SECONDS, same_until)
             self._last_good.setdefault((cgroup.path, cgroup.inode), {})[view.PATH] = good
         return content
+
+    def latest(self, cgroup: Cgroup, view: View) -> bytes | None:
+        """What the container was told last, as long as there is nothing else to tell (`View.same_until`)."""
+        good = self._last_good.get((cgroup.path, cgroup.inode), {}).get(view.PATH)
+        return good.content if good is not None and time.clock_gettime(time.CLOCK_BOOTTIME) < good.same_until else None
 
     def has(self, cgroup: Cgroup, view: View) -> bool:
         """Tell whether the container is to see this file at all; one that is gone has none that it may lack."""

@@ -271,10 +271,18 @@ class OpenFileSystem(FileSystemBase):
         if handle.gone:
             raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
         if handle.cgroup is not None:
-            return self._contents.of_container(handle.cgroup, handle.view)
+            same = self._same(handle, handle.cgroup)
+            return self._contents.of_container(handle.cgroup, handle.view) if same is None else same
         if handle.problem is not None:
             return self._contents.unresolved(handle.view, handle.problem)
         return self._contents.of_host(handle.view)
+
+    def _same(self, handle: Handle, cgroup: Cgroup) -> bytes | None:
+        """What the container was told a moment ago, if it is there and nothing else is to be told yet."""
+        if handle.view.same_until is None or (content := self._contents.latest(cgroup, handle.view)) is None:
+            return None
+        self._containers.living(handle.slot)
+        return content
 
 
 def _varies(view: View) -> bool:

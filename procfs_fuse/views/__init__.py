@@ -12,7 +12,9 @@ state. It has these names:
                machine's, and opening it fails with EOPNOTSUPP: the machine's own never stands in for such a file;
 ``SECRET``     True if the machine's file is nobody's business: it is bound over even by one that does not exist;
 ``TRIGGERS``   resource whose stalls can be waited for by writing to the file and polling it; none if left out;
-``CACHEABLE``  True if the length depends on the machine alone, never on the container; False if left out.
+``CACHEABLE``  True if the length depends on the machine alone, never on the container; False if left out;
+``same_until`` ``(snapshot) -> `` moment (CLOCK_BOOTTIME, seconds) before which another look would not tell anything
+               newer, as its numbers are too coarse; none if left out.
 
 A module of a folder whose files depend on the container (one for each of its CPUs) has instead
 
@@ -82,6 +84,7 @@ class View:
     exists: Callable[[Snapshot], bool] | None = None
     SECRET: bool = False
     TRIGGERS: str = ""
+    same_until: Callable[[Snapshot], float] | None = None
 
     def missing(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the needed parts that are unknown, that is, why some lines show the machine's values."""

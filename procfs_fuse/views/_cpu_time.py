@@ -10,7 +10,7 @@ from cgroup_model.snapshot import CpuTime, CpuTimes, Snapshot
 USER_HZ = 100
 """Ticks per second in every file of /proc, on every architecture but alpha (include/asm-generic/param.h)."""
 
-_TICK_USEC = 1_000_000 // USER_HZ
+TICK_USEC = 1_000_000 // USER_HZ
 _IDLE = 3  # field of a line: user nice system idle iowait irq softirq steal guest guest_nice
 
 Ticks = tuple[int, ...]
@@ -46,9 +46,9 @@ def column_sums(lines: Sequence[Ticks]) -> Ticks:
 
 
 def _ticks(time: CpuTime) -> Ticks:
-    user, nice, system = time.user // _TICK_USEC, time.nice // _TICK_USEC, time.system // _TICK_USEC
+    user, nice, system = time.user // TICK_USEC, time.nice // TICK_USEC, time.system // TICK_USEC
     # Waiting for the disk, interrupts and guests are not counted per cgroup.
-    return user, nice, system, time.idle // _TICK_USEC, 0, 0, 0, time.steal // _TICK_USEC, 0, 0
+    return user, nice, system, time.idle // TICK_USEC, 0, 0, 0, time.steal // TICK_USEC, 0, 0
 
 
 def shown_count(snapshot: Snapshot) -> int:

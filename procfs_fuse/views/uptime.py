@@ -8,7 +8,7 @@ Kernel: fs/proc/uptime.c; seconds, cut to 1/100. The second number sums over CPU
 from __future__ import annotations
 
 from cgroup_model.snapshot import Need, Snapshot
-from procfs_fuse.views._cpu_time import USER_HZ, cpu_lines, shown_count
+from procfs_fuse.views._cpu_time import TICK_USEC, USER_HZ, cpu_lines, shown_count
 
 PATH = "proc/uptime"
 NEEDS = Need.AGE | Need.CPU_TIMES | Need.CPUS
@@ -21,6 +21,13 @@ def render(snapshot: Snapshot) -> bytes:
     return b"%d.%02d %d.%02d\n" % (*divmod(age_ticks, USER_HZ), *divmod(_idle_ticks(snapshot, age_ticks), USER_HZ))
 
 
+def same_until(snapshot: Snapshot) -> float:
+    """Return when (CLOCK_BOOTTIME, seconds) the age is a tick older: until then nobody can tell when he was answered."""
+    if snapshot.age_seconds is None:
+        return snapshot.taken_at
+    return snapshot.taken_at + (TICK_USEC - _usec(snapshot.age_seconds) % TICK_USEC) / 1e6
+
+
 def _idle_ticks(snapshot: Snapshot, age_ticks: int) -> int:
     if snapshot.cpu_times is not None:
         return cpu_lines(snapshot.cpu_times).idle_ticks
@@ -30,5 +37,9 @@ def _idle_ticks(snapshot: Snapshot, age_ticks: int) -> int:
 
 
 def _ticks(seconds: float) -> int:
-    # By way of microseconds, since 0.29 * 100 is 28.999999999999996.
-    return round(max(0.0, seconds) * 1_000_000) * USER_HZ // 1_000_000
+    return _usec(seconds) // TICK_USEC
+
+
+def _usec(seconds: float) -> int:
+    # Ticks are counted in these, since 0.29 * 100 is 28.999999999999996.
+    return round(max(0.0, seconds) * 1_000_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import stat
 import zlib
@@ -90,12 +91,12 @@ CACHED = View("proc/meminfo", Need.AGE, age, CACHEABLE=True)
 class World:
     """Both file systems over the same two containers; callers 1 and 2 are in them, 3 is the host's, 4 is gone."""
 
-    def __init__(self, ttl_ns: int = 0) -> None:
+    def __init__(self, ttl_ns: int = 0, opened: View = VARYING) -> None:
         self.collector = Counting()
         self.tree = Listed("/docker/one", "/docker/two")
         self.containers = Containers(self.tree, SlotTable())
         self.contents = Contents(self.collector, HostFiles([VARYING]))
-        layout = Layout([VARYING, CACHED])
+        layout = Layout([opened, CACHED])
         self.open = OpenFileSystem(layout, self.containers, self.contents, self.container_of)
         self._layout, self._ttl_ns = layout, ttl_ns
         self.keep(Forgetful())
@@ -283,6 +284,30 @@ def test_directories_that_come_later_are_noticed() -> None:
     world.tree.cgroups[ONE] = complete
     assert world.containers.of_slot(slot) is complete
     assert world.containers.living(slot) is complete
+
+
+def told(world: World, path: str) -> bytes:
+    """What an open, a read and a close of a container's file give."""
+    node = world.node(f"containers/{path}/proc/uptime")
+    handle = world.open.open(node, os.O_RDONLY, 3)
+    try:
+        return world.open.read(node, handle, 0, 9, 3)
+    finally:
+        world.open.release(node, handle)
+
+
+@pytest.mark.parametrize(("same_until", "then"), [(math.inf, b"00000001\n"), (0.0, b"00000003\n")])
+def test_what_would_be_the_same_is_not_made_again(same_until: float, then: bytes) -> None:
+    """A container is told the same while a file has nothing newer to tell: this container, if it is still there."""
+    world = World(opened=replace(VARYING, same_until=lambda _snapshot: same_until))
+    two = escape_path("/docker/two")
+    assert [told(world, ONE), told(world, two), told(world, ONE)] == [b"00000001\n", b"00000002\n", then]
+    node = world.node(f"containers/{two}/proc/uptime")
+    handle = world.open.open(node, os.O_RDONLY, 3)
+    del world.tree.cgroups[two]
+    world.collector.error = CgroupGone("/docker/two")
+    with pytest.raises(OSError, match="No such device"):
+        world.open.read(node, handle, 0, 9, 3)
 
 
 def test_a_gone_container_is_enodev_and_never_another() -> None:

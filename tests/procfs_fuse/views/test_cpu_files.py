@@ -9,9 +9,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cgroup_model.snapshot import UNLIMITED, Cpu, CpuTime, CpuTimes, Host, ShownCpus, Snapshot, Tasks
-from procfs_fuse.views import VIEWS
+from procfs_fuse.views import VIEWS, uptime
 
 S390X = b"""\
 vendor_id       : IBM/S390
@@ -328,6 +330,16 @@ def test_uptime_is_age_and_the_idle_time_of_stat(limited: Snapshot) -> None:
 def test_uptime_cuts_as_the_kernel(limited: Snapshot, age: float, expected: bytes) -> None:
     """Two decimals, cut; 0.29 stays 0.29 although 0.29 * 100 is less than 29."""
     assert render("proc/uptime", replace(limited, age_seconds=age)).split()[0] == expected
+
+
+@given(st.integers(0, 10**9), st.integers(0, 9_999))
+def test_uptime_is_the_same_until_its_next_tick(ticks: int, usec: int) -> None:
+    """Not a microsecond longer: a reader who comes then is told a later age."""
+    snapshot = Snapshot(path="/docker/a", host=Host(), age_seconds=ticks / 100 + usec / 1e6, taken_at=5000.0)
+    rest = uptime.same_until(snapshot) - snapshot.taken_at
+    for early, shown_ticks in ((-2e-6, ticks), (2e-6, ticks + 1)):
+        later = replace(snapshot, age_seconds=(snapshot.age_seconds or 0.0) + rest + early)
+        assert render("proc/uptime", later).split()[0] == b"%d.%02d" % divmod(shown_ticks, 100)
 
 
 def test_uptime_of_unknown_age_is_the_machines(limited: Snapshot) -> None:
