@@ -58,6 +58,8 @@ class Source(Files):
                 return value
         else:
             value = parse(*raw, *more)
+        # As texts of their own: those that were read lie in what is left of buffers of `FIRST_READ` bytes.
+        raw = [None if data is None else b"%b" % data for data in raw]
         with self._lock:
             records = self._records.setdefault(directory, {})
             if in_one_go and known is not None and records.get(parse) is known:  # by descriptors that are still kept

@@ -22,7 +22,7 @@ def render(snapshot: Snapshot) -> bytes:
 
 
 def same_until(snapshot: Snapshot) -> float:
-    """Return when (CLOCK_BOOTTIME, seconds) the age is a tick older: until then nobody can tell when he was answered."""
+    """Return when (CLOCK_BOOTTIME, seconds) the age is a tick older: an answer from before does till then."""
     if snapshot.age_seconds is None:
         return snapshot.taken_at
     return snapshot.taken_at + (TICK_USEC - _usec(snapshot.age_seconds) % TICK_USEC) / 1e6
