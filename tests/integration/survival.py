@@ -44,13 +44,17 @@ class Target:
         """What MemTotal may be."""
         return [str(mib * 1024) for mib in self.memory_mib]
 
+    @property
+    def path(self) -> str:
+        """Its cgroup."""
+        return f"/{self.top}/docker/{self.name}"
+
     def replace(self) -> None:
         """Remove it, and make another one of the same name."""
         mounts = discover_mounts()
-        path = f"/{self.top}/docker/{self.name}"
-        kill(mounts, path)
-        remove(mounts, path)
-        create(mounts, path)
+        kill(mounts, self.path)
+        remove(mounts, self.path)
+        create(mounts, self.path)
 
 
 @contextlib.contextmanager
@@ -60,24 +64,18 @@ def changing_containers(count: int, *, keep_changing: bool = True) -> Iterator[l
     top = f"/cgscope-test-survival-{os.getpid()}"
     targets = [Target(os.urandom(32).hex(), (64 + 2 * n, 65 + 2 * n), top.strip("/")) for n in range(count)]
     processes = []
-    stopped = threading.Event()
     try:
         for target in targets:
-            create(mounts, f"{top}/docker/{target.name}")
+            create(mounts, target.path)
             process = subprocess.Popen(["sh", "-c", f"read -r go; {LIVELY}"], stdin=subprocess.PIPE)
             processes.append(process)
-            add_process(mounts, f"{top}/docker/{target.name}", process.pid)
-            _change(mounts, f"{top}/docker/{target.name}", target, 0)
+            add_process(mounts, target.path, process.pid)
+            _change(mounts, target, 0)
             assert process.stdin is not None
             process.stdin.write(b"go\n")
             process.stdin.flush()
-        changer = threading.Thread(target=_keep_changing, args=(mounts, top, targets if keep_changing else [], stopped))
-        changer.start()
-        try:
+        with changing(targets if keep_changing else []):
             yield targets
-        finally:
-            stopped.set()
-            changer.join()
     finally:
         kill(mounts, top)
         for process in processes:
@@ -85,18 +83,32 @@ def changing_containers(count: int, *, keep_changing: bool = True) -> Iterator[l
         remove(mounts, top)
 
 
-def _keep_changing(mounts: Mounts, top: str, targets: Sequence[Target], stopped: threading.Event) -> None:
+@contextlib.contextmanager
+def changing(targets: Sequence[Target]) -> Iterator[None]:
+    """Change the limits of containers all the time."""
+    stopped = threading.Event()
+    changer = threading.Thread(target=_keep_changing, args=(targets, stopped))
+    changer.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        changer.join()
+
+
+def _keep_changing(targets: Sequence[Target], stopped: threading.Event) -> None:
+    mounts = discover_mounts()
     turn = 0
     while not stopped.wait(0.05):
         turn += 1
         for target in targets:
-            _change(mounts, f"{top}/docker/{target.name}", target, turn)
+            _change(mounts, target, turn)
 
 
-def _change(mounts: Mounts, path: str, target: Target, turn: int) -> None:
+def _change(mounts: Mounts, target: Target, turn: int) -> None:
     more = turn % 2
     limits = Limits(memory_bytes=target.memory_mib[more] * MIB, cpus=1 + more, pids=99 if more else 1000)
-    apply(mounts, path, limits)
+    apply(mounts, target.path, limits)
 
 
 class Served:
@@ -153,10 +165,15 @@ def hot_readers(served: Served, targets: Sequence[Target], *tolerated: str) -> I
 
 
 @contextlib.contextmanager
-def hot_readers_of(roots: Sequence[Path], targets: Sequence[Target], *tolerated: str) -> Iterator[list[dict[str, Any]]]:
-    """The same, told where both connections show their containers."""
+def hot_readers_of(
+    roots: Sequence[Path], targets: Sequence[Target], *tolerated: str, inside: int | None = None
+) -> Iterator[list[dict[str, Any]]]:
+    """The same, told where both connections show their containers, to whoever is ``inside`` with that process."""
     words = [sys.executable, survival_reader.__file__]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TOLERATED": " ".join(tolerated)}
+    if inside is not None:
+        environment["INSIDE"] = str(inside)
+        words = ["nsenter", "-t", str(inside), "-p", *words]  # which of two /proc/sys/kernel one sees depends on that
     readers = [
         subprocess.Popen(
             [*words, str(seed), *map(str, roots), target.name, *target.memory_kb],

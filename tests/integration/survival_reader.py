@@ -4,7 +4,8 @@
 
 Whatever a reader can notice when a server is killed is an error here: a failed call, NUL bytes, a line that is cut,
 counters that fall, another container's memory (MemTotal must be one of MEMORY_KB). Errors that are listed in the
-environment variable TOLERATED, by name, are counted and nothing more. The output is a JSON object.
+environment variable TOLERATED, by name, are counted and nothing more. With INSIDE, a process, it reads what is mounted
+in that one's mount namespace. The output is a JSON object.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 from collections import Counter
 from typing import Final
 
+from procfs_fuse import syscalls
 from tests.integration.reader import FILES, WAYS, Checker, Opened, Wrong, expect
 
 _HOT: Final = ("proc/meminfo", "proc/stat", "proc/cpuinfo", "proc/uptime", "proc/loadavg")
@@ -52,6 +54,7 @@ class HotReader:
         self._memory_kb = memory_kb
         self._tolerated = {getattr(errno, name) for name in os.environ.get("TOLERATED", "").split()}
         self._checker = Checker(frozenset([container]))
+        self.path = ""
         self.calls = 0
         self.files: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
@@ -59,7 +62,7 @@ class HotReader:
     def read(self) -> None:
         """Read one file in one way."""
         root = self._choose.choice(self._roots)
-        path = self._choose.choice(_HOT if self._choose.random() < 0.9 else FILES)
+        path = self.path = self._choose.choice(_HOT if self._choose.random() < 0.9 else FILES)
         way = self._choose.choice(WAYS)
         try:
             opened = Timed(f"{root}/{self._container}/{path}", self._choose)
@@ -82,13 +85,15 @@ class HotReader:
 
 def main(seed: str, open_directory: str, cached_directory: str, container: str, *memory_kb: str) -> None:
     """Read until standard input ends."""
+    if (pid := os.environ.get("INSIDE")) is not None:
+        syscalls.setns(os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), syscalls.CLONE_NEWNS)
     reader = HotReader(int(seed), (open_directory, cached_directory), container, frozenset(map(int, memory_kb)))
     print("reading", flush=True)  # noqa: T201
     try:
         while not select.select([0], [], [], 0)[0]:
             reader.read()
     except (Wrong, OSError) as error:
-        sys.exit(f"reader {seed}: {type(error).__name__}: {error}")
+        sys.exit(f"reader {seed}: {reader.path}: {type(error).__name__}: {error}")
     report = {"calls": reader.calls, "files": reader.files, "errors": reader.errors}
     print(json.dumps({**report, "longest_seconds": Timed.longest_seconds}))  # noqa: T201
 

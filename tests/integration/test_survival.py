@@ -30,7 +30,7 @@ def told(reports: list[dict[str, Any]], what: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kills", [12 if IN_GUEST else 100, pytest.param(MANY_KILLS, marks=pytest.mark.long)], ids=["few", "many"]
+    "kills", [12 if IN_GUEST else 30, pytest.param(MANY_KILLS, marks=pytest.mark.long)], ids=["few", "many"]
 )
 def test_killed_workers_are_not_noticed(command: CommandLine, place: Path, kills: int) -> None:
     """However often a worker is killed, and at whatever moment: no read fails, and none is wrong."""

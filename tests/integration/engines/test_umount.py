@@ -10,10 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from procfs_fuse.attach.attachment import attach_from
+from procfs_fuse.attach.containers import Machine
+from procfs_fuse.attach.sources import Supply
+from procfs_fuse.instances import Registry
+from procfs_fuse.transport import mounting
 from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
 from tests.integration.engines import oci_runtime, truth
 from tests.integration.engines.oci_runtime import Container, Runtime, started
+from tests.integration.engines.unshared import unshared
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
@@ -91,6 +97,21 @@ def test_kept_files_live_again(command: CommandLine, place: Path, runc: Runtime,
         assert re.fullmatch(r"procfs-fuse umount: 1 container detached, but not [^\n]*process \d+[^\n]*\n", done.stderr)
         assert total(container) == machine_total()
     assert command.clean()
+
+
+def test_what_was_made_ready_is_not_attached_afterwards(command: CommandLine, place: Path) -> None:
+    """Files that were cloned for a container while the instance was mounted would be dead in it."""
+    assert command("mount", str(place)).returncode == 0
+    instance = Registry(command.state_dir).select(str(place))
+    with unshared("umount") as container, Machine() as machine:
+        supply = Supply(instance, machine.key_of(container.path))
+        assert supply.clones()
+        for path in (instance.mountpoint, instance.containers):
+            mounting.unmount(path, detach=True)
+        outcome = attach_from(instance, container.pid, lambda: supply)
+        assert outcome.problem == "the instance was unmounted meanwhile"
+        assert outcome.files == ()
+    assert eventually(lambda: not instance.alive)
 
 
 @contextlib.contextmanager
