@@ -17,8 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import bcrypt
-
 from cgscope.suggest import did_you_mean
 from cgscope.yamlfile import ConfigError, Value, load
 
@@ -90,6 +88,8 @@ class WebConfigFile:
 
     def check(self, user: str, password: str) -> bool:
         """Check a password; slow, so not in the event loop."""
+        import bcrypt  # noqa: PLC0415 - half a MiB, and most exporters have no users
+
         known = self._config.users.get(user)
         try:
             right = bcrypt.checkpw(password.encode()[:72], (known or _NOBODY).encode())
