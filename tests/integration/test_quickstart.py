@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY
 from tests.integration.typed import OURS, Typed, sessions
 
@@ -20,7 +21,7 @@ SESSIONS = [(title, typed) for title, typed in sessions(PAGE.read_text("utf-8"))
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path, tool: Callable[[str], Tool]) -> dict[str, str]:
     """The programs in PATH, with state and a mount point that nobody else has."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -28,9 +29,10 @@ def environment(tmp_path: Path) -> dict[str, str]:
         script = programs / name
         script.write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@"\n', encoding="utf-8")
         script.chmod(0o755)
+    given = tool("free").env
     return {
-        **os.environ,
-        "PATH": f"{programs}:{os.environ['PATH']}",
+        **given,
+        "PATH": f"{programs}:{given['PATH']}",
         "PYTHONPATH": str(REPOSITORY),
         "CGSCOPE_STATE_DIR": str(tmp_path / "state"),
         "LC_ALL": "C.UTF-8",

@@ -26,6 +26,7 @@ _SETUP: Final = """\
 set -e
 mount --make-rprivate /
 {view}
+for place in {places}; do echo $$ >"$place/cgroup.procs"; done
 mount --bind {root} {root}
 for name in sys dev; do mount --rbind /$name {root}/$name; done
 for name in {network}; do mount --bind /$name {root}/$name; done
@@ -35,7 +36,8 @@ mkdir -p .before
 pivot_root . .before
 exec chroot . sh -ec 'umount -l /.before; rmdir /.before; exec sleep infinity'
 """
-"""As a system boots: what runs in there can make containers, which a mere change of the root would mislead."""
+"""As a system boots: what runs in there can make containers, which a mere change of the root would mislead. Its first
+process is in the first cgroups, below which LXC makes its own."""
 
 
 class Debian:
@@ -43,8 +45,10 @@ class Debian:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        view = cgroup_view.script(discover_mounts().hierarchies)
-        script = _SETUP.format(root=root, network=" ".join(_ways_out(root)), view=view)
+        hierarchies = discover_mounts().hierarchies
+        view = cgroup_view.script(hierarchies)
+        places = " ".join(one.mountpoint for one in hierarchies)
+        script = _SETUP.format(root=root, network=" ".join(_ways_out(root)), view=view, places=places)
         enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", script]
         self._process = subprocess.Popen(enter)
         assert eventually(lambda: self._first() is not None)

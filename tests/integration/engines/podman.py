@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ _ENGINE = (
     MODEST
     + """\
 conmon_path = ["{conmon}"]
+conmon_env_vars = {environment}
 tmp_dir = "{folder}/tmp"
 static_dir = "{folder}/libpod"
 volume_path = "{folder}/volumes"
@@ -64,12 +66,16 @@ class Podman(programs.Engine):
     @classmethod
     def prepare(cls, tool: Callable[[str], Tool], folder: Path, archive: Path) -> Podman:
         """Write the configuration, and import the root file system as an image."""
-        for name in ("hooks.d", "etc"):
-            (folder / name).mkdir()
-        names = {"folder": str(folder), "image": IMAGE, "runc": tool("runc").path, "conmon": tool("conmon").path}
+        for name in ("hooks.d", "etc", ".config/containers"):
+            (folder / name).mkdir(parents=True)
+        runc, conmon = tool("runc"), tool("conmon")
+        # Given nothing else by podman, both would not find the libraries that were unpacked with them.
+        kept = [f"{name}={conmon.env[name]}" for name in ("PATH", "LD_LIBRARY_PATH") if name in conmon.env]
+        names = {"folder": str(folder), "image": IMAGE, "runc": runc.path, "conmon": conmon.path}
+        names["environment"] = json.dumps(kept)
         (folder / "etc/containers.conf").write_text(_ENGINE.format(**names))
         (folder / "etc/storage.conf").write_text(_STORAGE.format(**names))
-        (folder / "etc/policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
+        (folder / ".config/containers/policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
         (folder / "etc/registries.conf").write_text("")
         podman = cls(tool("podman"), folder)
         changes = ["--change", "ENV PATH=/bin:/sbin", "--change", 'CMD ["/bin/sleep", "3600"]']  # the infra container's
@@ -84,6 +90,7 @@ class Podman(programs.Engine):
             "CONTAINERS_STORAGE_CONF": str(self.folder / "etc/storage.conf"),
             "CONTAINERS_REGISTRIES_CONF": str(self.folder / "etc/registries.conf"),
             "XDG_RUNTIME_DIR": str(self.folder),
+            "HOME": str(self.folder),  # no option or variable names the policy
         }
         return programs.finished(self.namespace.words(self.program.path, *arguments), environment, self.folder)
 
