@@ -21,6 +21,7 @@ from procfs_fuse.attach.attachment import lock
 from procfs_fuse.cli._common import add_state_dir, need_root
 from procfs_fuse.control_socket import ask
 from procfs_fuse.instances import Instance, Registry, canonical, forget, remove
+from procfs_fuse.integrations import auto_attach
 from procfs_fuse.transport import mounting
 
 EXAMPLES: Final = """\
@@ -92,9 +93,11 @@ def _end(instance: Instance, arguments: argparse.Namespace) -> None:
             _withdraw(instance)
         if not instance.alive:
             _clear(instance)
+            auto_attach.dismiss(instance)
             return
         busy = ask(instance.control, "unmount", patience_seconds=arguments.timeout)["busy"]
     _await_end(instance, arguments.timeout)
+    auto_attach.dismiss(instance)
     if busy:
         print(f"{', '.join(busy)} was in use and served for up to {format_duration(arguments.timeout)} more")
 

@@ -16,13 +16,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from cgscope.state import ATTACHED
 from procfs_fuse import syscalls
 from procfs_fuse.background import environment
-from procfs_fuse.instances import Instance
+from procfs_fuse.instances import Instance, is_locked
 
 NONE: Final = "none"
 _LOCK: Final = "watcher.lock"
 _PAUSE_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.02
 _GRACE_SECONDS: Final = 5.0  # an instance that is being upgraded is nobody's for a moment
 
 log = logging.getLogger(__name__)
@@ -57,6 +59,24 @@ def keep_alive(instance: Instance, watch: Callable[[], int]) -> int:
             log.error("the watcher of new containers failed and is started again")
             time.sleep(_PAUSE_SECONDS)
     return 0
+
+
+def dismiss(instance: Instance) -> None:
+    """End the watcher of an instance that was unmounted, which would wait whether it comes back; clear up after it."""
+    from procfs_fuse.attach.report import read  # noqa: PLC0415 - the keeper needs nothing of what that imports
+
+    lock = os.path.join(instance.directory, _LOCK)
+    deadline = time.monotonic() + _GRACE_SECONDS
+    if is_locked(lock) and (told := read(instance.directory)) is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(told["watcher"], signal.SIGTERM)
+    while is_locked(lock) and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    for path in (lock, os.path.join(instance.directory, ATTACHED)):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    with contextlib.suppress(OSError):  # it is the default one's, or somebody mounts there again
+        os.rmdir(instance.directory)
 
 
 class Liveness:

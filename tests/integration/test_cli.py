@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.command_line import ANY_WORLD, NEEDS, PATIENCE_SECONDS, REASON, CommandLine, alive, eventually
+from tests.integration.command_line import (
+    ANY_WORLD,
+    NEEDS,
+    PATIENCE_SECONDS,
+    REASON,
+    CommandLine,
+    alive,
+    cgroups_of,
+    eventually,
+)
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), ANY_WORLD]
 
@@ -81,6 +90,19 @@ def test_second_mount_adopts_the_first(command: CommandLine, place: Path) -> Non
     one_line(command("mount", "--foreground", str(place)), 1, str(place), str(pid), "umount")
     (after,) = command.status()
     assert (after["pid"], after["generation"], after["policy"]["cpu_view"]) == (pid, 1, "cpuset")
+
+
+def test_watcher_ends_with_its_instance(command: CommandLine, place: Path) -> None:
+    """Whoever attaches new containers by itself is gone after `umount`: the next one goes by its own options."""
+    for engines in ("docker", "podman"):
+        assert command("mount", "--attach", engines, str(place)).returncode == 0
+        assert eventually(lambda: command.status()[0]["attach"])
+        (instance,) = command.status()
+        watcher = instance["attach"]["watcher"]
+        assert f"--engines\0{engines}\0" in Path(f"/proc/{watcher}/cmdline").read_text()
+        assert command("umount", str(place)).returncode == 0
+        assert not alive(watcher)
+        assert not os.path.exists(instance["state_dir"])
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -289,7 +311,7 @@ def test_show_takes_targets_as_people_write_them(command: CommandLine, container
     runs = [f"cgscope:{container}", container[:-1], f"/cgscope/{container}"]
     outputs = {command("show", target, "cpu/online").stdout for target in runs}
     assert outputs == {"0\n"}
-    table = subprocess.run(["pgrep", "-f", "-x", "sleep 600"], capture_output=True, text=True, check=True).stdout
+    table = Path(cgroups_of(container)[0], "cgroup.procs").read_text()
     shown = [command("show", f"pid:{pid}", "meminfo").stdout.partition("\n")[0] for pid in table.split()]
     assert any(line.split()[1:] == ["65536", "kB"] for line in shown)
 
