@@ -64,9 +64,7 @@ def guarded(program: str, function: Callable[[], int]) -> int:
     With ``CGSCOPE_DEBUG`` set in the environment, exceptions that nobody foresaw are raised.
     """
     try:
-        status = function()
-        if sys.stdout is not None:  # None: our caller had closed it
-            sys.stdout.flush()
+        status = _finished(function)
     except Failure as failure:
         return _report(program, str(failure), failure.code)
     except KeyboardInterrupt:
@@ -82,6 +80,17 @@ def guarded(program: str, function: Callable[[], int]) -> int:
             raise
         text = printable(f"internal error: {type(error).__name__}: {error}")
         return _report(program, f"{text} (CGSCOPE_DEBUG=1 shows where; please report it)", FAILED)
+    return status
+
+
+def _finished(function: Callable[[], int]) -> int:
+    """Call it to its end, all that it printed written out; argparse ends programs itself after ``--help``."""
+    try:
+        status = function()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 0
+    if sys.stdout is not None:  # None: our caller had closed it
+        sys.stdout.flush()
     return status
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -62,3 +64,15 @@ def test_closed_standard_error_changes_nothing() -> None:
     finally:
         os.dup2(saved, 2)
         os.close(saved)
+
+
+def test_help_for_a_reader_that_has_enough() -> None:
+    """Neither is told of the other, also when the output is still in a buffer as argparse ends the program."""
+    script = "from cgscope.cli import main; import sys; sys.exit(main(['--help']))"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    reading, writing = os.pipe()
+    os.close(reading)
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, env=environment, stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (1, b"")
