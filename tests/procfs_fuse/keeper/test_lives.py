@@ -8,6 +8,7 @@ import pytest
 
 from cgroup_model.layout import Cgroup
 from procfs_fuse.identity import SlotTable
+from procfs_fuse.keeper import lives
 from procfs_fuse.keeper.lives import Lives
 
 
@@ -41,6 +42,17 @@ def test_another_boot_begins_anew(tmp_path: Path) -> None:
     Lives(str(tmp_path / "lives"), str(tmp_path / "proc")).given(5, "/docker/a", 100)
     (proc / "boot_id").write_text("two\n")
     assert Lives(str(tmp_path / "lives"), str(tmp_path / "proc")).slots() == {"next": 1, "slots": []}
+
+
+def test_file_of_another_version_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where that put one container's record, ours may be that of another one: none of them is taken over."""
+    with monkeypatch.context() as before:
+        small, *larger = lives._ROOMS
+        before.setattr(lives, "_ROOMS", (small._replace(capacity=2 * small.capacity), *larger))
+        written = Lives(str(tmp_path / "lives"))
+        for slot in (*range(1, 9), *range(1, 9)):  # each record has room for two versions
+            written.given(slot, f"/docker/{slot}", slot)
+    assert Lives(str(tmp_path / "lives")).slots() == {"next": 1, "slots": []}
 
 
 @pytest.mark.parametrize("damage", [b"\xff", b"\0"])
