@@ -49,9 +49,10 @@ def test_file_of_another_version_begins_anew(tmp_path: Path, monkeypatch: pytest
     with monkeypatch.context() as before:
         small, *larger = lives._ROOMS
         before.setattr(lives, "_ROOMS", (small._replace(capacity=2 * small.capacity), *larger))
-        written = Lives(str(tmp_path / "lives"))
-        for slot in (*range(1, 9), *range(1, 9)):  # each record has room for two versions
-            written.given(slot, f"/docker/{slot}", slot)
+        for _ in range(2):  # each record has room for two versions
+            written = Lives(str(tmp_path / "lives"))
+            for slot in range(1, 9):
+                written.given(slot, f"/docker/{slot}", slot)
     assert Lives(str(tmp_path / "lives")).slots() == {"next": 1, "slots": []}
 
 
