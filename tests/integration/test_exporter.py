@@ -35,6 +35,8 @@ from exporters.registry import families
 from exporters.setup import Exporter, Settings
 from scripts.debian_tools import Tool
 from tests.exporters.parsed import PARSERS, samples
+from tests.integration.command_line import REPOSITORY
+from tests.integration.reach import let_others_in
 
 MIB = 1 << 20
 TOP = f"/cgscope-test-exporter-{os.getpid()}"
@@ -355,14 +357,31 @@ def test_the_command_serves_and_ends(containers: Callable[[int], None]) -> None:
         assert client.get("/-/healthy")
 
 
-def test_without_privileges_it_shows_what_it_may(containers: Callable[[int], None]) -> None:
+def test_without_privileges_it_shows_what_it_may(containers: Callable[[int], None], tmp_path: Path) -> None:
     """An ordinary user gets a page, with the containers' numbers, and no traceback."""
     containers(0)
 
     # Imported before: the interpreter's own files may be root's.
     script = "import os, sys, tomllib, email.parser, encodings.idna; from exporters.cli import main; os.setgroups([]); "
     script += "os.setgid(65534); os.setuid(65534); sys.exit(main(['--once']))"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    # Bound where everybody may read: a checkout in root's home is root's alone, with the rules in it.
+    bind = f'mount --bind {REPOSITORY} {let_others_in(tmp_path)}; exec "$@"'
+    command = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-ec",
+        bind,
+        "sh",
+        sys.executable,
+        "-P",
+        "-c",
+        script,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert result.returncode == 0, result.stderr.decode()
     assert b"Traceback" not in result.stderr
     assert container_path(0) in values(result.stdout.decode(), "container_memory_usage_bytes")
