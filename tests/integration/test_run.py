@@ -28,6 +28,7 @@ from tests.integration.command_line import (
     cgroups_of,
     eventually,
 )
+from tests.integration.containers import words_of
 
 pytestmark = pytest.mark.skipif(not NEEDS, reason=REASON)
 
@@ -76,7 +77,7 @@ def busybox_root(tmp_path: Path, tool: Callable[[str], Tool]) -> Path:
 
 def test_memory_limit_is_what_free_prints(command: CommandLine, tool: Callable[[str], Tool]) -> None:
     """`free` in a container of 256 MiB has a total of 256 MiB, without any instance mounted before."""
-    found = command("run", "--memory", "256M", "--cpus", "1", "--", str(tool("free").path), "-b")
+    found = command("run", "--memory", "256M", "--cpus", "1", "--", *words_of(tool("free")), "-b")
     assert (found.returncode, found.stderr) == (0, "")
     assert re.search(r"^Mem:\s+268435456\b", found.stdout, re.MULTILINE)
 
