@@ -46,7 +46,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "iostat": "sysstat",
     "mpstat": "sysstat",
     "sar": "sysstat",
-    "busybox": "busybox",
+    "busybox": "busybox-static",  # alone in a root file system it runs, too
     "runc": "runc",
     "crun": "crun",
     "podman": "podman",
