@@ -69,6 +69,7 @@ ALLOWED: Final[Sequence[Allowed]] = (
     Allowed("LXC uses newuidmap, which asks /etc/subuid", NATIVE, "package uidmap, which no test needs"),
     Allowed("this kernel makes no user namespaces", ("*",), "an option and a sysctl of the kernel"),
     Allowed("this Python is not readable by others", ("*",), "a Python in root's home"),
+    Allowed("groff is not installed", NATIVE, "package groff-base, which shows manual pages"),
     Allowed("debootstrap is not installed", NATIVE, "`make test-long` makes an empty Debian"),
     # Machines without apt, outside of continuous integration.
     Allowed("no apt.*", NATIVE, "nothing can be fetched"),
