@@ -9,7 +9,8 @@ that was changed before `refresh` is read anew after it. Watches cost the kernel
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable
+from collections import deque
+from collections.abc import Collection, Hashable, Iterable
 from typing import Any, Final
 
 from cgroup_model.inotify import Inotify
@@ -18,6 +19,7 @@ UNKNOWN: Final = object()
 """Nothing is remembered."""
 
 _MOST_DERIVED: Final = 16384
+_MOST_CHANGES: Final = 1024  # directories in which somebody wrote, or which are watched no more
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +34,13 @@ class Remembered:
         self._derived: dict[Hashable, Any] = {}
         self._directories: dict[int, str] = {}  # inotify's number -> directory
         self._numbers: dict[str, int] = {}
+        self.version = 0
+        """How often settings changed or were forgotten; see `same_since`."""
+        # What changed with each version: directories, as hashes, since most are gone, and nothing is to tell of them.
+        self._changed: deque[tuple[int, int]] = deque(maxlen=_MOST_CHANGES)
+        self._known_since = 0  # version after which all changes are known
+        # Between which versions somebody asked for changes last, and these: most askers ask the same.
+        self._asked: tuple[tuple[int, int], frozenset[int]] = ((0, 0), frozenset())
 
     def setting(self, directory: str, key: Hashable, *, inherited: bool) -> Any:  # noqa: ANN401 - what was put there
         """Give a setting that nobody has written to since it was put there, else `UNKNOWN`.
@@ -88,21 +97,23 @@ class Remembered:
         for directory in written:
             self._settings[directory].clear()
         if written:
-            self._derived.clear()
-            for directory in [one for one in self._inherited if _is_at_or_below(one, written)]:
+            self._note(written)
+            changed = set(map(hash, written))
+            for directory in [one for one in self._inherited if _is_at_or_below(one, changed)]:
                 del self._inherited[directory]
 
     def clear_settings(self) -> None:
         """Forget all settings: something happened that changes them without a write."""
         self._inherited.clear()
-        self._derived.clear()
+        self._note(())
+        self._known_since = self.version
         for settings in self._settings.values():
             settings.clear()
 
     def forget(self, directory: str) -> None:
         """Forget a directory and its watch: it is gone, or somebody else's now."""
         if self._settings.pop(directory, None) is not None:
-            self._derived.clear()  # something of it may be of this directory
+            self._note((directory,))  # something of what was worked out may be of this directory
         self._inherited.pop(directory, None)
         number = self._numbers.pop(directory, None)
         if number is not None and self._inotify is not None:
@@ -111,12 +122,30 @@ class Remembered:
 
     def close(self) -> None:
         """Forget everything and stop watching."""
+        self.clear_settings()
         self._settings.clear()
-        self._inherited.clear()
-        self._derived.clear()
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None
+
+    def same_since(self, version: int, directories: Collection[str]) -> bool:
+        """Tell whether settings in these directories and above them are what they were when this was the version."""
+        if version < self._known_since:
+            return False
+        since = (version, self.version)
+        if self._asked[0] != since:
+            self._asked = since, frozenset(directory for when, directory in self._changed if when > version)
+        changed = self._asked[1]
+        return not changed or not any(_is_at_or_below(directory, changed) for directory in directories)
+
+    def _note(self, directories: Iterable[str]) -> None:
+        """Something changed: forget what was worked out of it."""
+        self._derived.clear()
+        self.version += 1
+        for directory in directories:
+            if len(self._changed) == _MOST_CHANGES:
+                self._known_since = self._changed[0][0]
+            self._changed.append((self.version, hash(directory)))
 
 
 def _open_inotify() -> Inotify | None:
@@ -127,8 +156,8 @@ def _open_inotify() -> Inotify | None:
         return None
 
 
-def _is_at_or_below(directory: str, written: set[str]) -> bool:
-    while directory not in written:
+def _is_at_or_below(directory: str, hashes: Collection[int]) -> bool:
+    while hash(directory) not in hashes:
         directory = directory[: directory.rfind("/")]
         if not directory:
             return False

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 from cgroup_model.collect.kit import Kit
 from cgroup_model.collect.look import LevelCache, Look
-from cgroup_model.collect.plan import SETTINGS, History, Step, plan
+from cgroup_model.collect.plan import IO, REMEMBERED, SETTINGS, History, Step, plan
 from cgroup_model.collect.problems import Problems
+from cgroup_model.collect.unchanged import Unchanged
 from cgroup_model.hierarchy import Cgroup, Tree
 from cgroup_model.host import ONLINE, HostFiles
 from cgroup_model.snapshot import Host, Need, Policy, Snapshot
@@ -50,6 +51,7 @@ class Collector:
         self._online_cpus: tuple[int, ...] = ()
         tree.when_forgotten.append(self._forget)
         self._kit = Kit.of(tree.mounts, source, policy or Policy(), self.problems)
+        self._unchanged = Unchanged(source)
 
     @property
     def policy(self) -> Policy:
@@ -58,7 +60,7 @@ class Collector:
 
     def snapshot(self, cgroup: Cgroup, needs: Need) -> Snapshot:
         """Read what ``needs`` asks for, each file once; raises `CgroupGone`."""
-        return self._sure(cgroup, needs._value_, self._begin(needs), {})
+        return self._sure(cgroup, needs._value_, self._begin(needs), LevelCache())
 
     def open_pressure(self, cgroup: Cgroup, resource: str) -> int:
         """Open the cgroup's own pressure file of ``cpu``, ``memory`` or ``io``, for a trigger.
@@ -81,13 +83,26 @@ class Collector:
 
         The host's files and those of common ancestors are read once for all.
         """
+        wanted = needs._value_
         host = self._begin(needs)
-        levels: LevelCache = {}
+        levels = LevelCache()
         for cgroup in cgroups:
             try:
-                yield cgroup, self._sure(cgroup, needs._value_, host, levels)
+                yield cgroup, self._again(cgroup, wanted, host, levels)
             except CgroupGone:
                 continue
+
+    def _again(self, cgroup: Cgroup, wanted: int, host: Host, levels: LevelCache) -> Snapshot:
+        """Take a snapshot; of the very parts of the one before if all files of the cgroup say the same."""
+        if wanted & REMEMBERED:  # nobody can tell whether a history would say the same
+            return self._sure(cgroup, wanted, host, levels)
+        look = Look(cgroup, self._tree.layout(cgroup), host, levels, self._kit)
+        way = (wanted, *look.circumstances(io=bool(wanted & IO)))
+        taken_at = self._clock()
+        parts = self._unchanged.parts(look, way)
+        if parts is not None:
+            return Snapshot(cgroup.path, host, self._kit.policy, taken_at, **parts)
+        return self._unchanged.watched(look, way, lambda: self._sure(cgroup, wanted, host, levels))
 
     def _begin(self, needs: Need) -> Host:
         """Read the host's files, and forget settings that are not what they were."""
@@ -127,6 +142,7 @@ class Collector:
 
     def _forget(self, cgroup: Cgroup) -> None:
         self._alive_when.pop(cgroup, None)
+        self._unchanged.forget(cgroup)
 
     def _snapshot(self, cgroup: Cgroup, wanted: int, host: Host, levels: LevelCache) -> Snapshot:
         look = Look(cgroup, self._tree.layout(cgroup), host, levels, self._kit)

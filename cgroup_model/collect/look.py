@@ -47,8 +47,12 @@ _IO_SOURCES: Final = ("io", "")  # where a level cache has them
 Part = TypeVar("Part")
 Given = ParamSpec("Given")
 
-LevelCache = dict[Hashable, object]
-"""(part, directory) -> what was read there, None when it could not be; or what was worked out of it."""
+
+class LevelCache(dict[Hashable, object]):
+    """(part, directory) -> what was read there, None when it could not be; or what was worked out of it."""
+
+    leaned = False
+    """Whether a look took something from here that another had read, and that is no setting."""
 
 
 @dataclass(slots=True)
@@ -81,6 +85,11 @@ class Look:
             return None
         return self.attempt(part, read, self.kit.source, self.layout.directories, *args, **kwargs)
 
+    def circumstances(self, *, io: bool) -> tuple[object, ...]:
+        """Return all that decides what is read of a cgroup and how, beside its own files and its ancestors'."""
+        has = [self._machine_has(line) for line in (b"SwapTotal", b"Hugetlb")]
+        return (*has, self.host.online_cpus, self.io_sources() if io else None)
+
     def _machine_has(self, line: bytes) -> bool:
         """Tell whether the machine has any of something, as far as its meminfo was asked for."""
         return self.host.meminfo is None or not says_zero(self.host.meminfo, line)
@@ -112,6 +121,11 @@ class Look:
 
     def io(self) -> Io | None:
         """Read counters and limits of block devices."""
+        sources = self.io_sources()
+        return None if sources is None else self._own("io", self.kit.dialects["io"].read_io, sources)
+
+    def io_sources(self) -> IoSources | None:
+        """Tell which files count block devices on this machine: asked once for all cgroups that are looked at."""
         sources = self.levels.get(_IO_SOURCES, _UNREAD)
         if sources is _UNREAD:
             dialect = self.kit.dialects["io"]
@@ -119,7 +133,7 @@ class Look:
                 self.attempt("io", dialect.io_sources, self.kit.source, self.kit.io_top) if self.kit.io_top else None
             )
             self.levels[_IO_SOURCES] = sources
-        return None if sources is None else self._own("io", self.kit.dialects["io"].read_io, cast("IoSources", sources))
+        return cast("IoSources | None", sources)
 
     def pressure(self) -> Pressure | None:
         """Read pressure stall information."""
@@ -229,6 +243,8 @@ class Look:
         found = self.levels.get(key, _UNREAD)
         if found is _UNREAD:
             found = self.levels[key] = self._derived(key, make, *about)
+        elif not self.kit.source.is_settled(key):
+            self.levels.leaned = True
         return cast("Part", found)
 
     def _derived(self, key: Hashable, make: Callable[..., Part], *about: Hashable) -> Part:
@@ -239,7 +255,7 @@ class Look:
         source = self.kit.source
         if not source.remembers:
             return make(self, *about)
-        unread = Look(self.cgroup, self.layout, self.host, {}, self.kit)
+        unread = Look(self.cgroup, self.layout, self.host, LevelCache(), self.kit)
         found = source.derived(key, lambda: make(unread, *about))
         for level, value in unread.levels.items():
             self.levels.setdefault(level, value)
@@ -276,6 +292,8 @@ class Look:
             found = self.levels.get(level.key, _UNREAD)
             if found is _UNREAD:
                 found = self.levels[level.key] = self._level(controller, read, level)
+            else:
+                self.levels.leaned = True
             if found is not None:
                 rows.append((level.path, cast("Part", found)))
         return rows

@@ -22,14 +22,16 @@ _CPUS: Final = (Need.CPUS | Need.CPU_TIMES).value
 _PER_CPU: Final = (Need.CPU_PER_CPU | Need.CPU_TIMES).value
 _CPU_TIMES: Final = Need.CPU_TIMES.value
 _CPUSET: Final = Need.CPUSET.value
-_IO: Final = Need.IO.value
+IO: Final = Need.IO.value
 _PIDS: Final = Need.PIDS.value
 _HUGETLB: Final = Need.HUGETLB.value
-SETTINGS: Final = _MEMORY | _CPU | _CPUS | _CPUSET | _IO | _PIDS | _HUGETLB
+SETTINGS: Final = _MEMORY | _CPU | _CPUS | _CPUSET | IO | _PIDS | _HUGETLB
 """Needs for which files are read that only a write changes."""
+REMEMBERED: Final = (Need.AGE | Need.CPU_TIMES | Need.TASKS | Need.LOAD).value
+"""Needs that a `History` answers."""
 
 _ALONE: Final = (
-    (_IO, "io", Look.io),
+    (IO, "io", Look.io),
     (_PIDS, "pids", Look.pids),
     (Need.PRESSURE.value, "pressure", Look.pressure),
     (_HUGETLB, "hugetlb", Look.hugetlb),

@@ -24,11 +24,14 @@ class Problems(Counter[tuple[str, str]]):
     def __init__(self) -> None:
         super().__init__()
         self._logged: set[tuple[str, str, str]] = set()
+        self.noted = 0
+        """How many there were in all."""
 
     def note(self, path: str, part: str, error: Forgivable) -> None:
         """Count that ``part`` of the cgroup ``path`` is unknown, and log it the first time."""
         reason = _reason(error)
         self[part, reason] += 1
+        self.noted += 1
         if (path, part, reason) in self._logged:
             return
         if len(self._logged) >= _MOST_REMEMBERED:

@@ -43,7 +43,7 @@ def read_pids_current(source: Source, dirs: Dirs) -> int:
 
 def read_pids_max(source: Source, dirs: Dirs) -> Limit:
     """Read the limit of this level alone."""
-    return limit(source.read(directory_of(dirs, "pids"), "pids.max"))
+    return source.settings(directory_of(dirs, "pids"), _LIMIT, _limit)
 
 
 def write_pids_max(source: Source, dirs: Dirs, limit: int | UnlimitedType) -> None:

@@ -9,6 +9,7 @@ from cgroup_model.source.answers import CgroupGone, Missing
 from cgroup_model.source.descriptors import MOST_DESCRIPTORS, RESERVED_DESCRIPTORS, default_budget
 from cgroup_model.source.files import FIRST_READ, SourceStats
 from cgroup_model.source.reader import Source
+from cgroup_model.source.records import Trace
 
 __all__ = [
     "FIRST_READ",
@@ -18,5 +19,6 @@ __all__ = [
     "Missing",
     "Source",
     "SourceStats",
+    "Trace",
     "default_budget",
 ]

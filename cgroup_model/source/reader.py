@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import TypeVar
 
 from cgroup_model.remembered import UNKNOWN, Remembered
 from cgroup_model.source.files import FIRST_READ, Files
-from cgroup_model.source.records import Parse, Record
+from cgroup_model.source.records import Parse, Record, Trace
 
 Value = TypeVar("Value")
 
@@ -29,6 +29,7 @@ class Source(Files):
     ) -> None:
         self._records: dict[str, dict[Parse, Record]] = {}
         self._remembered = Remembered() if remember else None
+        self._traced: list[tuple[str, Parse, Record]] | None = None
         super().__init__(budget, absent_seconds=absent_seconds, settled_seconds=settled_seconds, clock=clock)
 
     @property
@@ -55,6 +56,8 @@ class Source(Files):
         if known is not None and known.raw == raw and known.more == more:
             value = known.value
             if in_one_go:
+                if self._traced is not None:
+                    self._traced.append((directory, parse, known))
                 return value
         else:
             value = parse(*raw, *more)
@@ -100,6 +103,42 @@ class Source(Files):
             if looks == self._looks:
                 self._remembered.put_derived(key, value)
         return value
+
+    def is_settled(self, key: Hashable) -> bool:
+        """Tell whether `derived` remembers an answer."""
+        return self._remembered is not None and self._remembered.derived(key) is not UNKNOWN
+
+    def traced(self, make: Callable[[], Value]) -> tuple[Value, Trace | None]:
+        """Work something out, and note what it is made of: of settings, and of records that said the same as before.
+
+        None if of anything else, or if others read at the same time. For one thread at once.
+        """
+        if self._remembered is None:
+            return make(), None
+        looks, version, self._traced = self._looks, self._remembered.version, []
+        try:
+            value, records = make(), tuple(self._traced)
+        finally:
+            self._traced = None
+        is_all = self._looks - looks == len(records) and self._remembered.version == version
+        return value, Trace(version, records) if is_all else None
+
+    def unchanged(self, trace: Trace, directories: Collection[str]) -> bool:
+        """Read all records again, and tell whether everything says the same; settings are of ``directories`` and above.
+
+        Raises `CgroupGone`, and OSError.
+        """
+        if self._remembered is None or not self._remembered.same_since(trace.settings, directories):
+            return False
+        records = self._records
+        with self._lock:
+            self._looks += 1
+            for directory, parse, record in trace.records:
+                known = records.get(directory)
+                if known is None or known.get(parse) is not record or self._read_again(directory, record) != record.raw:
+                    return False
+        trace.settings = self._remembered.version
+        return True
 
     def refresh(self) -> None:
         """Take in what was written: what is read from now on is not older than this moment."""

@@ -24,3 +24,16 @@ class Record:
     value: Any
     descriptors: tuple[int | None, ...] | None
     good_until: float
+
+
+@dataclass(slots=True)
+class Trace:
+    """What an answer was made of: records by directory and parser, and settings as of a version."""
+
+    settings: int
+    records: tuple[tuple[str, Parse, Record], ...]
+
+    @property
+    def proves_life(self) -> bool:
+        """Whether there is any file to read: those of a cgroup that is gone cannot be."""
+        return any(data is not None for _directory, _parse, record in self.records for data in record.raw)

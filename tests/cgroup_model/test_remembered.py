@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cgroup_model.remembered import Remembered
 from cgroup_model.source import Source
 
 
@@ -209,3 +210,25 @@ def test_without_remembering_everything_is_worked_out_each_time(tmp_path: Path) 
     with Source() as source:
         total = Sum(source, cgroup(tmp_path / "a"))
         assert [total(), total(), total.made] == [1, 1, 2]
+
+
+def test_changes_concern_what_is_at_or_below_their_directory(tmp_path: Path) -> None:
+    """As long as all changes since are known; those of a thousand directories are."""
+    remembered = Remembered()
+    try:
+        top, other = cgroup(tmp_path / "a"), cgroup(tmp_path / "ab")
+        below = str(top / "b" / "c")
+        for _ in range(600):
+            before = remembered.version
+            for directory in (top, other):
+                assert remembered.watch(str(directory))
+                remembered.forget(str(directory))
+            assert not remembered.same_since(before, [below])
+            assert remembered.same_since(before, [str(tmp_path / "abc"), str(tmp_path)])
+        assert not remembered.same_since(0, [str(tmp_path)])
+        before = remembered.version
+        assert remembered.same_since(before, [below])
+        remembered.clear_settings()
+        assert not remembered.same_since(before, [str(tmp_path)])
+    finally:
+        remembered.close()

@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
-from cgroup_model.dialects.optional import directory_of
+from cgroup_model.dialects.optional import directory_of, needed
 from cgroup_model.dialects.records import Dirs
 from cgroup_model.parse import ParseError, line, pids
 from cgroup_model.snapshot import Core, Pressure
 from cgroup_model.source import Missing, Source
 
+_STATE = ("freezer.state",)
 STATES = {"THAWED": False, "FREEZING": False, "FROZEN": True}
 
 
 def read_core(source: Source, dirs: Dirs, *, with_type: bool = True) -> Core:  # noqa: ARG001
     """Read the freezer's state; ``frozen`` only when every task has come to rest. v1 says no more of Core."""
-    data = source.read(directory_of(dirs, "freezer"), "freezer.state")
+    return source.record(directory_of(dirs, "freezer"), _STATE, _core)
+
+
+def _core(read: bytes | None) -> Core:
+    data = needed(read, _STATE[0])
     state = line(data)
     if state not in STATES:
         raise ParseError("THAWED, FREEZING or FROZEN", data)

@@ -5,21 +5,27 @@
 
 from __future__ import annotations
 
-from cgroup_model.dialects.optional import directory_of, optional
+from cgroup_model.dialects.optional import directory_of, needed, optional
 from cgroup_model.dialects.records import Dirs
 from cgroup_model.parse import id_list, line
 from cgroup_model.snapshot import Cpuset
 from cgroup_model.source import Source
 
+_IN_EFFECT = ("cpuset.cpus.effective",)
+
+
+def _cpus(data: bytes | None) -> Cpuset:
+    return Cpuset(cpus_effective=id_list(needed(data, _IN_EFFECT[0])))
+
 
 def read_cpuset(source: Source, dirs: Dirs, *, detail: bool = True) -> Cpuset:
     """Read CPUs and memory nodes, as configured (not on the root cgroup) and as they are in effect."""
     directory = directory_of(dirs, "cpuset")
-    in_effect = id_list(source.read(directory, "cpuset.cpus.effective"))
+    in_effect = source.record(directory, _IN_EFFECT, _cpus)
     if not detail:
-        return Cpuset(cpus_effective=in_effect)
+        return in_effect
     return Cpuset(
-        cpus_effective=in_effect,
+        cpus_effective=in_effect.cpus_effective,
         mems_effective=optional(source, directory, "cpuset.mems.effective", id_list),
         cpus=optional(source, directory, "cpuset.cpus", id_list),
         mems=optional(source, directory, "cpuset.mems", id_list),
