@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+
+from scripts.debian_tools import Tool
+from tests.integration.containers import words_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = [sys.executable, str(ROOT / "tests" / "guest" / "run.py")]
@@ -161,9 +165,10 @@ def test_swap_disk_memory_and_cpus(guest: Runner) -> None:
     assert 400 << 10 < int(memory.split()[1]) < 512 << 10
 
 
-def test_procps_understands_this_machine(guest: Runner) -> None:
+def test_procps_understands_this_machine(guest: Runner, tool: Callable[[str], Tool]) -> None:
     """The kernel's files are complete enough for libproc2, which reads the boot time for `ps` and counts all CPUs."""
-    result = guest("ps -p 1 -o lstart=; grep -c ^processor /proc/cpuinfo; grep -c ^$ /proc/cpuinfo", "--cpus", "2")
+    ps = shlex.join(words_of(tool("ps")))
+    result = guest(f"{ps} -p 1 -o lstart=; grep -c ^processor /proc/cpuinfo; grep -c ^$ /proc/cpuinfo", "--cpus", "2")
     started, *counts = result.stdout.decode().splitlines()
     assert len(started.split()) == 5, result
     assert counts == ["2", "2"]

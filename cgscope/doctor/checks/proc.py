@@ -14,7 +14,7 @@ TITLE = "/proc"
 
 _NEEDED: Final = ("self/mountinfo", "self/status", "self/cgroup", "meminfo", "stat")
 _SHOWN: Final = 3  # names in one line
-_FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC  # its inode on every machine (PROC_PID_INIT_INO, include/linux/proc_ns.h)
+FIRST_PID_NAMESPACE: Final = 0xEFFFFFFC  # its inode on every machine (PROC_PID_INIT_INO, include/linux/proc_ns.h)
 
 
 def check(machine: Machine) -> Iterator[Finding]:
@@ -49,7 +49,7 @@ def _covered(machine: Machine) -> Iterator[Finding]:
 
 def _namespace(machine: Machine) -> Iterator[Finding]:
     try:
-        is_machines = os.stat(machine.path("proc/self/ns/pid")).st_ino == _FIRST_PID_NAMESPACE
+        is_machines = os.stat(machine.path("proc/self/ns/pid")).st_ino == FIRST_PID_NAMESPACE
     except OSError:
         return
     if not is_machines:

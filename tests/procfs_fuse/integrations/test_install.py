@@ -159,12 +159,13 @@ def test_a_default_runtime_without_a_program_is_not_replaced(tmp_path: Path) -> 
 
 def test_taking_back_asks_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where containerd is gone, or its configuration broken since, our files and lines can be removed all the same."""
-    assert install("containerd", tmp_path) == 0
-    file = tmp_path / "etc/containerd/config.toml"
+    root = tmp_path / "root"
+    assert install("containerd", root) == 0
+    file = root / "etc/containerd/config.toml"
     file.write_text("[[" + file.read_text())
     monkeypatch.setenv("PATH", "")
-    assert install("containerd", tmp_path, "--uninstall") == 0
-    assert tree(tmp_path) == {"etc/containerd/config.toml": "[[version = 2\n"}
+    assert install("containerd", root, "--uninstall") == 0
+    assert tree(root) == {"etc/containerd/config.toml": "[[version = 2\n"}
 
 
 @pytest.mark.parametrize(
