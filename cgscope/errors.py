@@ -63,15 +63,22 @@ def guarded(program: str, function: Callable[[], int]) -> int:
 
     With ``CGSCOPE_DEBUG`` set in the environment, exceptions that nobody foresaw are raised.
     """
+    status = _status(program, function)
     try:
-        status = _finished(function)
+        _write_out()
+    except OSError:  # told already; Python would complain once more when it flushes at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _status(program: str, function: Callable[[], int]) -> int:
+    try:
+        return _finished(function)
     except Failure as failure:
         return _report(program, str(failure), failure.code)
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has enough, like `head`. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output has enough, like `head`
         return FAILED
     except OSError as error:
         return _report(program, printable(explain(error)), FAILED)
@@ -80,7 +87,6 @@ def guarded(program: str, function: Callable[[], int]) -> int:
             raise
         text = printable(f"internal error: {type(error).__name__}: {error}")
         return _report(program, f"{text} (CGSCOPE_DEBUG=1 shows where; please report it)", FAILED)
-    return status
 
 
 def _finished(function: Callable[[], int]) -> int:
@@ -89,9 +95,13 @@ def _finished(function: Callable[[], int]) -> int:
         status = function()
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 0
+    _write_out()
+    return status
+
+
+def _write_out() -> None:
     if sys.stdout is not None:  # None: our caller had closed it
         sys.stdout.flush()
-    return status
 
 
 def _report(program: str, text: str, code: int) -> int:

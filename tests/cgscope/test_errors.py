@@ -66,13 +66,23 @@ def test_closed_standard_error_changes_nothing() -> None:
         os.close(saved)
 
 
-def test_help_for_a_reader_that_has_enough() -> None:
-    """Neither is told of the other, also when the output is still in a buffer as argparse ends the program."""
+def printed_to(output: int) -> tuple[int, bytes]:
+    """What becomes of ``--help``: code, complaints. Its text is still in a buffer as argparse ends the program."""
     script = "from cgscope.cli import main; import sys; sys.exit(main(['--help']))"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, env=environment, stdout=output, stderr=subprocess.PIPE, check=False)
+    os.close(output)
+    return done.returncode, done.stderr
+
+
+def test_help_for_a_reader_that_has_enough() -> None:
+    """Neither is told of the other."""
     reading, writing = os.pipe()
     os.close(reading)
-    words = [sys.executable, "-c", script]
-    done = subprocess.run(words, env=environment, stdout=writing, stderr=subprocess.PIPE, check=False)
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert printed_to(writing) == (1, b"")
+
+
+def test_a_full_disk_is_told_once() -> None:
+    """In our line, and not in Python's when it tries again at its end."""
+    assert printed_to(os.open("/dev/full", os.O_WRONLY)) == (1, b"cgscope: No space left on device\n")
