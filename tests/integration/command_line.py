@@ -32,6 +32,11 @@ def _default_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def program(module: str, *options: str) -> list[str]:
+    """The command line of a program of ours."""
+    return [sys.executable, "-P", "-m", module, *options]
+
+
 class CommandLine:
     """The command with a state directory that no other test uses."""
 
@@ -49,7 +54,7 @@ class CommandLine:
 
     def words(self, *arguments: str) -> list[str]:
         """The whole command line."""
-        return [sys.executable, "-P", "-m", "procfs_fuse", *arguments]
+        return program("procfs_fuse", *arguments)
 
     def __call__(self, *arguments: str, given: str | None = None, **options: Any) -> subprocess.CompletedProcess[str]:  # noqa: ANN401
         """Run the command to its end, with ``given`` as its standard input."""

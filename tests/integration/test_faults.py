@@ -7,7 +7,6 @@ import os
 import resource
 import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 
 from cgroup_model.control import create, remove
 from cgroup_model.mounts import Mounts, discover_mounts
-from tests.integration.command_line import ANY_WORLD, NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY
+from tests.integration.command_line import ANY_WORLD, NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, program
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), ANY_WORLD]
 
@@ -43,11 +42,6 @@ def mounts() -> Iterator[Mounts]:
     create(mounts, CONTAINER)
     yield mounts
     remove(mounts, TOP)
-
-
-def words(module: str, *options: str) -> list[str]:
-    """The command line of a program of ours."""
-    return [sys.executable, "-P", "-m", module, *options]
 
 
 def where(fault: str, place: str, command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -84,7 +78,7 @@ def unreadable(mounts: Mounts) -> str:
 
 def test_exporter_reads_an_error(unreadable: str) -> None:
     """A control file whose read ends with EIO costs the container's samples of memory, no others, and is counted."""
-    page = where(_UNREADABLE, unreadable, words(*LOOKS["exporter"])).stdout
+    page = where(_UNREADABLE, unreadable, program(*LOOKS["exporter"])).stdout
     names = {line.partition("{")[0] for line in page.splitlines() if f'id="{CONTAINER}"' in line}
     assert "container_threads" in names
     assert "container_memory_usage_bytes" not in names
@@ -93,14 +87,14 @@ def test_exporter_reads_an_error(unreadable: str) -> None:
 
 def test_ctop_reads_an_error(unreadable: str) -> None:
     """The value is unknown, the row is there."""
-    done = where(_UNREADABLE, unreadable, words(*LOOKS["ctop"]))
+    done = where(_UNREADABLE, unreadable, program(*LOOKS["ctop"]))
     (row,) = (one for one in json.loads(done.stdout)["cgroups"] if one["path"] == CONTAINER)
     assert (row["memory_bytes"], row["processes"]) == (None, 0)
 
 
 def test_a_virtual_file_reads_an_error(unreadable: str) -> None:
     """A whole file is shown, and standard error says of which container, and why, it is not the container's own."""
-    done = where(_UNREADABLE, unreadable, words(*LOOKS["show"]))
+    done = where(_UNREADABLE, unreadable, program(*LOOKS["show"]))
     assert (done.returncode, done.stdout.startswith("MemTotal:")) == (0, True)
     assert "EIO" in done.stderr
     assert CONTAINER in done.stderr
@@ -110,9 +104,9 @@ def test_a_virtual_file_reads_an_error(unreadable: str) -> None:
 @pytest.mark.usefixtures("mounts")
 def test_no_descriptors_left(look: tuple[str, ...]) -> None:
     """With few descriptors a look succeeds, or ends with the reason."""
-    few = run(words(*look), descriptors=12)
+    few = run(program(*look), descriptors=12)
     assert few.returncode == 0 or "Too many open files" in few.stderr, few
-    some = run(words(*look), descriptors=64)
+    some = run(program(*look), descriptors=64)
     assert some.returncode == 0, some
 
 
@@ -122,7 +116,7 @@ def test_mounting_on_a_full_disk(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     options = ["--state-dir", f"{tmp_path}/full/state", f"{tmp_path}/mount"]
     command = (
-        f"{shlex.join(words('procfs_fuse', 'mount', *options))}; echo $?; grep -c {tmp_path}/mount /proc/self/mounts"
+        f"{shlex.join(program('procfs_fuse', 'mount', *options))}; echo $?; grep -c {tmp_path}/mount /proc/self/mounts"
     )
     done = where(_FULL, f"{tmp_path}/full", ["sh", "-c", command])
     assert done.stdout.split() == ["1", "0"]
@@ -132,5 +126,5 @@ def test_mounting_on_a_full_disk(tmp_path: Path) -> None:
 def test_recording_on_a_full_disk(tmp_path: Path) -> None:
     """One line says which file has no room."""
     place = f"{tmp_path}/record"
-    done = where(_FULL, str(tmp_path), words("ctop", "--once", "--record", place))
+    done = where(_FULL, str(tmp_path), program("ctop", "--once", "--record", place))
     assert (done.returncode, done.stderr.splitlines()[-1].startswith(f"ctop: cannot record to {place}")) == (1, True)

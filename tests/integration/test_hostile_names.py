@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from cgroup_model.control import Limits, apply, create, remove
 from cgroup_model.keys import escape_path
 from cgroup_model.mounts import Mounts, discover_mounts
-from tests.integration.command_line import ANY_WORLD, NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, CommandLine
+from tests.integration.command_line import ANY_WORLD, NEEDS, PATIENCE_SECONDS, REASON, REPOSITORY, CommandLine, program
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), ANY_WORLD]
 
@@ -51,7 +50,7 @@ def cgroups() -> Iterator[dict[str, str]]:
 def output(module: str, *options: str) -> bytes:
     """What one of our programs prints; it must succeed."""
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    words = [sys.executable, "-P", "-m", module, *options]
+    words = program(module, *options)
     return subprocess.run(words, env=environment, capture_output=True, timeout=PATIENCE_SECONDS, check=True).stdout
 
 
