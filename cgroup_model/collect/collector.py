@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from cgroup_model.collect.kit import Kit
 from cgroup_model.collect.look import LevelCache, Look
-from cgroup_model.collect.plan import IO, REMEMBERED, SETTINGS, History, Step, plan
+from cgroup_model.collect.plan import IO, OF_HISTORY, SETTINGS, History, Step, plan
 from cgroup_model.collect.problems import Problems
 from cgroup_model.collect.unchanged import Unchanged
 from cgroup_model.hierarchy import Cgroup, Tree
@@ -94,7 +94,7 @@ class Collector:
 
     def _again(self, cgroup: Cgroup, wanted: int, host: Host, levels: LevelCache) -> Snapshot:
         """Take a snapshot; of the very parts of the one before if all files of the cgroup say the same."""
-        if wanted & REMEMBERED:  # nobody can tell whether a history would say the same
+        if wanted & OF_HISTORY:  # nobody can tell whether a history would say the same
             return self._sure(cgroup, wanted, host, levels)
         look = Look(cgroup, self._tree.layout(cgroup), host, levels, self._kit)
         way = (wanted, *look.circumstances(io=bool(wanted & IO)))

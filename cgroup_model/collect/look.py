@@ -43,6 +43,8 @@ from cgroup_model.source import CgroupGone, Missing, Source
 _ROOT: Final = "/"
 _UNREAD: Final = object()
 _IO_SOURCES: Final = ("io", "")  # where a level cache has them
+_IF_ANY: Final = {"swap": b"SwapTotal", "hugetlb": b"Hugetlb"}
+"""What cgroups are asked for only where the machine has any, and the line of its meminfo that tells."""
 
 Part = TypeVar("Part")
 Given = ParamSpec("Given")
@@ -87,18 +89,17 @@ class Look:
 
     def circumstances(self, *, io: bool) -> tuple[object, ...]:
         """Return all that decides what is read of a cgroup and how, beside its own files and its ancestors'."""
-        has = [self._machine_has(line) for line in (b"SwapTotal", b"Hugetlb")]
-        return (*has, self.host.online_cpus, self.io_sources() if io else None)
+        return (*map(self._machine_has, _IF_ANY), self.host.online_cpus, self.io_sources() if io else None)
 
-    def _machine_has(self, line: bytes) -> bool:
+    def _machine_has(self, what: str) -> bool:
         """Tell whether the machine has any of something, as far as its meminfo was asked for."""
-        return self.host.meminfo is None or not says_zero(self.host.meminfo, line)
+        return self.host.meminfo is None or not says_zero(self.host.meminfo, _IF_ANY[what])
 
     # ------------------------------------------------------------------------------ the cgroup's own files
 
     def memory(self, *, detail: bool) -> Memory | None:
         """Read the memory controller."""
-        swap = detail or self._machine_has(b"SwapTotal")
+        swap = detail or self._machine_has("swap")
         return self._own("memory", self.kit.dialects["memory"].read_memory, detail=detail, swap=swap)
 
     def cpu(self, *, detail: bool, per_cpu: bool) -> Cpu | None:
@@ -141,7 +142,7 @@ class Look:
 
     def hugetlb(self) -> tuple[Hugetlb, ...] | None:
         """Read each huge page size; none where the machine has no pool of any size."""
-        if not self._machine_has(b"Hugetlb"):
+        if not self._machine_has("hugetlb"):
             return ()
         return self._own("hugetlb", self.kit.dialects["hugetlb"].read_hugetlb)
 
@@ -181,7 +182,7 @@ class Look:
     def memory_bounds(self, memory: Memory | None, *, detail: bool) -> MemoryBounds:
         """Minimise over all levels; ``memory`` is the cgroup's own record, where it was read."""
         unseen = self._must_ask_for_unseen()
-        swap = detail or self._machine_has(b"SwapTotal")
+        swap = detail or self._machine_has("swap")
         read = partial(self.kit.dialects["memory"].read_memory_level, with_stat=True if unseen else None, swap=swap)
         if memory is None or unseen:
             return memory_bounds(self._each_level("memory", read, None, ROOT_MEMORY))

@@ -27,7 +27,7 @@ _PIDS: Final = Need.PIDS.value
 _HUGETLB: Final = Need.HUGETLB.value
 SETTINGS: Final = _MEMORY | _CPU | _CPUS | _CPUSET | IO | _PIDS | _HUGETLB
 """Needs for which files are read that only a write changes."""
-REMEMBERED: Final = (Need.AGE | Need.CPU_TIMES | Need.TASKS | Need.LOAD).value
+OF_HISTORY: Final = (Need.AGE | Need.CPU_TIMES | Need.TASKS | Need.LOAD).value
 """Needs that a `History` answers."""
 
 _ALONE: Final = (
