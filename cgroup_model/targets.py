@@ -138,7 +138,8 @@ def _unknown(target: str, known: Sequence[Container]) -> TargetError:
     if near:
         hint = f"did you mean {' or '.join(map(_shown, near))}?"
     else:
-        hint = f"{len(known)} containers are running" if known else "no container is running"
+        number = len(known)
+        hint = f"{number or 'no'} {'container is' if number < 2 else 'containers are'} running"
     return TargetError(f"no container {_shown(target)}: {hint}", suggestions=near)
 
 
