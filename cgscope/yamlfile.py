@@ -56,6 +56,11 @@ class Value:
         mark = self.node.start_mark
         return ConfigError(self.path, mark.line + 1, mark.column + 1, what)
 
+    @property
+    def noted(self) -> int:
+        """How many mistakes were noted so far: after new ones, values are not worth being compared."""
+        return len(self.mistakes or ())
+
     @contextlib.contextmanager
     def forgiving(self) -> Iterator[None]:
         """Where mistakes are gathered, note the one that is raised here, so that what follows is read as well."""
@@ -69,20 +74,22 @@ class Value:
     def items(self) -> Iterator[tuple[str, Value, Value]]:
         """Yield (key, node of the key, value) of a mapping. Raises `ConfigError` when it is none."""
         if not isinstance(self.node, yaml.MappingNode):
-            raise self.error("expected keys and values")
+            raise self.error(f"expected keys and values, found {self.kind()}")
         seen: set[str] = set()
         for key_node, value_node in self.node.value:
             place = replace(self, node=key_node)
             key = place.text()
-            if key in seen:
-                raise place.error(f"{key!r} is given twice")
-            seen.add(key)
-            yield key, place, replace(self, node=value_node)
+            if key not in seen:
+                seen.add(key)
+                yield key, place, replace(self, node=value_node)
+            else:
+                with place.forgiving():
+                    raise place.error(f"{key!r} is given twice")
 
     def sequence(self) -> list[Value]:
         """Give the items of a list. Raises `ConfigError` when it is none."""
         if not isinstance(self.node, yaml.SequenceNode):
-            raise self.error("expected a list")
+            raise self.error(f"expected a list, found {self.kind()}")
         return [replace(self, node=node) for node in self.node.value]
 
     def each(self, read: Callable[[Value], _Read]) -> tuple[_Read, ...]:
@@ -96,8 +103,14 @@ class Value:
     def text(self) -> str:
         """Give a plain value as it is written, whatever its type. Raises `ConfigError` for lists and mappings."""
         if not isinstance(self.node, yaml.ScalarNode):
-            raise self.error("expected a single value")
+            raise self.error(f"expected a single value, found {self.kind()}")
         return str(self.node.value)
+
+    def kind(self) -> str:
+        """Say what this is, for those who expected something else."""
+        if isinstance(self.node, yaml.ScalarNode):
+            return repr(self.node.value) if self.node.value else "nothing"
+        return "a list" if self.is_list() else "keys and values"
 
     def is_list(self) -> bool:
         """Tell whether this is a list."""
@@ -114,7 +127,7 @@ class Value:
             return True
         if text in {"false", "no", "off"}:
             return False
-        raise self.error(f"expected true or false, found {self.text()!r}")
+        raise self.error(f"expected true or false, found {self.kind()}")
 
 
 @contextlib.contextmanager
@@ -145,7 +158,23 @@ def load(path: str) -> Value | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-        raise ConfigError(path, *place, error.problem or "not YAML") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ConfigError(path, 0, 0, "not YAML") from error
+        raise ConfigError(path, *place, _explained(error)) from error
+    except yaml.reader.ReaderError as error:
+        before = data[: error.position].decode(errors="replace")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        raise ConfigError(path, line, column, "not text in UTF-8: is this the right file?") from error
+    except RecursionError as error:
+        raise ConfigError(path, 0, 0, "nested too deeply: not a configuration") from error
     return Value(path, node) if node is not None else None
+
+
+def _explained(error: yaml.MarkedYAMLError) -> str:
+    """Say what is no YAML: PyYAML's words, with where it began, and with what to do where that is not in them."""
+    problem = error.problem or "not YAML"
+    if "'\\t'" in problem:
+        return "a tab: YAML is indented with spaces"
+    if problem == "but found another document":
+        return "a second document begins here: a configuration is one"
+    if error.context_mark is not None and error.context_mark.line != getattr(error.problem_mark, "line", None):
+        return f"{problem} ({error.context} that begins in line {error.context_mark.line + 1})"
+    return problem

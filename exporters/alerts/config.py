@@ -44,6 +44,7 @@ _OWN_GROUP: Final = "own"
 _LABEL: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _NOBODY: Final[tuple[Receiver, ...]] = ()
 _NO_PATTERNS: Final[tuple[Pattern, ...]] = ()
+_NO_REGEX: Final = re.compile("")
 _RESERVED: Final = frozenset({"alertname", "severity", "alertstate"})
 
 _Named = TypeVar("_Named", KeyProcess, Pattern)
@@ -77,26 +78,24 @@ def read_alerts(value: Value) -> AlertConfig:
     if not value.is_mapping():
         return AlertConfig(enabled=value.flag())
     given = Fields.of(value, _SECTION, "alerts")
-    first = shipped_rules() if given.try_get("shipped-rules", Value.flag, default=True) else {}
-    rules = given.try_get("rules", lambda one: _rules(one, first), default=dict(first))
+    first = shipped_rules() if given.get("shipped-rules", Value.flag, True) else {}
+    rules = given.get("rules", lambda one: _rules(one, first), dict(first))
     return AlertConfig(
-        enabled=given.try_get("enabled", Value.flag, default=True),
-        interval_seconds=given.try_get("evaluation-interval", fields.longer, default=15.0),
-        runbooks=given.try_get("runbooks", _folder, default=RUNBOOKS),
-        labels=given.try_get("labels", _labels, default={}),
-        engine_labels=given.try_get("engine-labels", _engine_labels, default=()),
+        enabled=given.get("enabled", Value.flag, True),
+        interval_seconds=given.get("evaluation-interval", fields.longer, 15.0),
+        runbooks=given.get("runbooks", _folder, RUNBOOKS),
+        labels=given.get("labels", _labels, {}),
+        engine_labels=given.get("engine-labels", _engine_labels, ()),
         rules=tuple(rules.values()),
         # They name rules: of those that are wrong nobody knows.
-        overrides=() if value.mistakes else given.try_get("overrides", lambda one: _overrides(one, rules), default=()),
-        processes=given.try_get("processes", _processes, default=()),
-        kernel_log=given.try_get("kernel-log", _kernel_log, default=shipped_patterns()),
-        container_logs=given.try_get(
-            "container-logs", lambda one: _patterns(one, of_containers=True), default=_NO_PATTERNS
-        ),
-        log=given.try_get("log", Value.flag, default=True),
+        overrides=() if value.mistakes else given.get("overrides", lambda one: _overrides(one, rules), ()),
+        processes=given.get("processes", _processes, ()),
+        kernel_log=given.get("kernel-log", _kernel_log, shipped_patterns()),
+        container_logs=given.get("container-logs", lambda one: _patterns(one, of_containers=True), _NO_PATTERNS),
+        log=given.get("log", Value.flag, True),
         receivers=(
-            *given.try_get("webhooks", lambda one: _receivers(one, "webhook"), default=_NOBODY),
-            *given.try_get("alertmanagers", lambda one: _receivers(one, "alertmanager"), default=_NOBODY),
+            *given.get("webhooks", lambda one: _receivers(one, "webhook"), _NOBODY),
+            *given.get("alertmanagers", lambda one: _receivers(one, "alertmanager"), _NOBODY),
         ),
     )
 
@@ -121,7 +120,7 @@ def _rule(alert: str, place: Value, content: Value, known: Mapping[str, Rule]) -
     if _has_value(content):
         return new_rule(alert, place, content, _OWN_GROUP)
     if alert not in known:
-        raise place.error(f"there is no rule {alert!r}; {_nearest(alert, known)}, and a new one needs a value")
+        raise place.error(f"there is no rule {alert!r} (a new one needs a value); {_nearest(alert, known)}")
     return changed_rule(known[alert], content)
 
 
@@ -139,17 +138,23 @@ def _overrides(value: Value, rules: Mapping[str, Rule]) -> tuple[Override, ...]:
 
 def _override(value: Value, rules: Mapping[str, Rule]) -> Override:
     given = Fields.of(value, ("match", "rules"), "an override")
+    which = given.need("match", _which, Which())
+    return Override(which, given.need("rules", lambda one: _changes(one, rules), {}))
+
+
+def _changes(value: Value, rules: Mapping[str, Rule]) -> dict[str, Rule | None]:
     changes: dict[str, Rule | None] = {}
-    for alert, place, content in given.need("rules", lambda one: one).items():
-        if alert not in rules:
-            raise place.error(f"there is no rule {alert!r}; {_nearest(alert, rules)}")
-        changes[alert] = changed_rule(rules[alert], content)
-    return Override(given.need("match", _which), changes)
+    for alert, place, content in value.items():
+        with place.forgiving():
+            if alert not in rules:
+                raise place.error(f"there is no rule {alert!r}; {_nearest(alert, rules)}")
+            changes[alert] = changed_rule(rules[alert], content)
+    return changes
 
 
 def _which(value: Value) -> Which:
     given = Fields.of(value, _WHICH, "match")
-    if not given.found:
+    if given.whole and not given.found:
         raise value.error(f"expected one of {', '.join(_WHICH)}: this fits everything; change the rules instead")
     return Which(
         given.get("engine", fields.text, "*"),
@@ -191,10 +196,10 @@ def _processes(value: Value) -> tuple[KeyProcess, ...]:
 def _process(value: Value) -> KeyProcess:
     known = ("name", "process", "cmdline", "cgroup", "min", "max", "threads", "descriptors", "memory", "severity")
     given = Fields.of(value, known, "a key process")
-    if not {"process", "cmdline", "cgroup"} & given.found.keys():
+    if given.whole and not {"process", "cmdline", "cgroup"} & given.found.keys():
         raise value.error("expected process, cmdline or cgroup: which processes are meant?")
     found = KeyProcess(
-        name=given.need("name", fields.text),
+        name=given.need("name", fields.text, ""),
         wanted=Wanted(
             name=given.get("process", fields.text, None),
             cmdline=given.get("cmdline", fields.pattern, None),
@@ -229,14 +234,11 @@ def _patterns(value: Value, *, of_containers: bool) -> tuple[Pattern, ...]:
 def _pattern(value: Value, *, of_containers: bool) -> Pattern:
     known = ("name", "regex", "severity", "at-least", "within", *(("match",) if of_containers else ()))
     given = Fields.of(value, known, "a pattern")
-    at_least = given.get("at-least", fields.natural, 1)
-    if at_least < 1:
-        raise given.found["at-least"].error("expected 1 or more")
     return Pattern(
-        name=given.need("name", fields.text),
-        regex=given.need("regex", fields.pattern),
+        name=given.need("name", fields.text, ""),
+        regex=given.need("regex", fields.pattern, _NO_REGEX),
         level=given.get("severity", fields.choice(*SEVERITIES), "warning"),
-        at_least=at_least,
+        at_least=given.get("at-least", fields.positive, 1),
         within_seconds=given.get("within", fields.longer, 60.0),
         which=given.get("match", _which, Which()),
     )
@@ -250,7 +252,8 @@ def _named(value: Value, read: Callable[[Value], _Named]) -> tuple[_Named, ...]:
         found = read(one)
         if found.name in names:
             raise one.error(f"{found.name!r} is given twice")
-        names.add(found.name)
+        if found.name:  # "" stands in for one that is missing
+            names.add(found.name)
         return found
 
     return value.each(read_one)
@@ -269,14 +272,14 @@ def _receiver(value: Value, kind: Kind) -> Receiver:
     default = Receiver(kind, "", repeat_seconds=60.0 if kind == "alertmanager" else 300.0)
     return replace(
         default,
-        url=_endpoint(given.need("url", _url), kind),
+        url=_endpoint(given.need("url", _url, ""), kind),
         headers=given.get("headers", fields.pairs, {}),
         least=cast("Severity", given.get("severity", fields.choice(*SEVERITIES), "info")),
         repeat_seconds=given.get("repeat", fields.longer, default.repeat_seconds),
         timeout_seconds=given.get("timeout", fields.longer, default.timeout_seconds),
         first_wait_seconds=given.get("first-wait", fields.longer, default.first_wait_seconds),
         most_wait_seconds=given.get("longest-wait", fields.longer, default.most_wait_seconds),
-        most_waiting=max(1, given.get("queue", fields.natural, default.most_waiting)),
+        most_waiting=given.get("queue", fields.positive, default.most_waiting),
         ca_file=given.get("ca-file", _certificates, None),
     )
 

@@ -17,42 +17,40 @@ _Read = TypeVar("_Read")
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A mapping whose keys are all among those that are known."""
+    """What is known of a mapping. ``whole``: it had nothing else, so that what is missing was left out."""
 
     place: Value
     found: Mapping[str, Value] = field(default_factory=dict)
+    whole: bool = True
 
     @classmethod
     def of(cls, value: Value, known: Iterable[str], what: str) -> Fields:
         """Take a mapping apart. A key that ``what`` does not have is a mistake."""
-        names = tuple(known)
-        found = {}
+        names, noted, found = tuple(known), value.noted, {}
         for key, place, content in value.items():
             with place.forgiving():
                 if key not in names:
                     advice = did_you_mean(key, names) or f"there are {', '.join(names)}"
                     raise place.error(f"{what} has no {key!r}; {advice}")
                 found[key] = content
-        return cls(value, found)
+        return cls(value, found, whole=value.noted == noted)
 
     def __contains__(self, key: str) -> bool:
         return key in self.found
 
     def get(self, key: str, read: Callable[[Value], _Read], default: _Read) -> _Read:
-        """Read a field, or give the default."""
-        return read(self.found[key]) if key in self.found else default
-
-    def try_get(self, key: str, read: Callable[[Value], _Read], *, default: _Read) -> _Read:
-        """Do the same; what is wrong with the field keeps nobody from reading the others."""
+        """Read a field, or give the default. What is wrong with it keeps nobody from reading the others."""
         with self.place.forgiving():
-            return self.get(key, read, default)
+            return read(self.found[key]) if key in self.found else default
         return default
 
-    def need(self, key: str, read: Callable[[Value], _Read]) -> _Read:
-        """Read a field that has to be there. Raises `ConfigError`."""
-        if key not in self.found:
-            raise self.place.error(f"{key!r} is missing here")
-        return read(self.found[key])
+    def need(self, key: str, read: Callable[[Value], _Read], stand_in: _Read) -> _Read:
+        """Read a field that has to be there; ``stand_in`` is there for what is read after a mistake."""
+        with self.place.forgiving():
+            if key not in self.found:
+                raise self.place.error(f"{key!r} is missing here")
+            return read(self.found[key])
+        return stand_in
 
 
 def text(value: Value) -> str:
@@ -91,6 +89,14 @@ def natural(value: Value) -> int:
     if found < 0 or found != int(found):
         raise value.error(f"expected a whole number, 0 or more, found {value.text()!r}")
     return int(found)
+
+
+def positive(value: Value) -> int:
+    """Read a whole number above zero."""
+    found = natural(value)
+    if not found:
+        raise value.error("expected 1 or more")
+    return found
 
 
 def duration(value: Value) -> float:
@@ -135,8 +141,8 @@ def is_off(value: Value) -> bool:
     """Tell whether this is written as ``off`` instead of settings. Raises `ConfigError` for another single value."""
     if value.is_mapping():
         return False
-    if value.flag():
-        raise value.error("expected off, or settings")
+    if value.is_list() or value.text().lower() not in {"false", "no", "off"}:
+        raise value.error(f"expected off, or settings, found {value.kind()}")
     return True
 
 

@@ -115,13 +115,14 @@ class _Parser:
             return Number(float(self._take()))
         if text == "(":
             self._take()
-            found = self.binary(0)
+            inner = self.binary(0)
             self._expect(")")
-            return found
+            return inner
         if text == "{":
             raise self._error("a selector begins with the metric's name")
         if kind != "name":
-            raise self._error(f"expected a metric, a function or a number, found {text!r}" if text else "it ends here")
+            found = repr(text) if text else "the end of the expression"
+            raise self._error(f"expected a metric, a function or a number, found {found}")
         if text in AGGREGATIONS:
             return self._aggregate()
         return self._call() if self._tokens[self._next + 1][1] == "(" else self._selector()

@@ -71,8 +71,8 @@ def new_rule(alert: str, place: Value, content: Value, group: str) -> Rule:
     rule = Rule(
         alert,
         group,
-        value=given.need("value", _expression),
-        summary=given.need("summary", _folded),
+        value=given.need("value", _expression, ""),
+        summary=given.need("summary", _folded, ""),
         description=given.get("description", _folded, ""),
         unit=cast("Unit", given.get("unit", fields.choice(*UNITS), "count")),
         above=above,
@@ -82,7 +82,7 @@ def new_rule(alert: str, place: Value, content: Value, group: str) -> Rule:
         prometheus_only=by_prometheus,
     )
     levels = _levels(rule, given)
-    if not levels:
+    if not levels and not any(severity in given for severity in SEVERITIES):
         raise content.error(f"a rule needs one of {', '.join(SEVERITIES)}")
     return replace(rule, levels=levels)
 
@@ -100,39 +100,38 @@ def changed_rule(rule: Rule, content: Value) -> Rule | None:
 
 def _levels(rule: Rule, given: Fields) -> dict[Severity, Level]:
     """Read the severities that are given, on top of those that the rule has."""
-    found = dict(rule.levels)
+    before, found = given.place.noted, {}
     for severity in SEVERITIES:
-        if severity not in given:
-            continue
-        content = given.found[severity]
-        if fields.is_off(content):
-            found.pop(severity, None)
-        else:
-            found[severity] = _level(rule, content, found.get(severity))
-    _check_order(rule, found, given)
-    return {severity: found[severity] for severity in SEVERITIES if severity in found}
+        own = rule.levels.get(severity)
+        level = given.get(severity, functools.partial(_level_or_off, rule, own), own)
+        if level is not None:
+            found[severity] = level
+    if given.place.noted == before:
+        _check_order(rule, found, given)
+    return found
+
+
+def _level_or_off(rule: Rule, before: Level | None, content: Value) -> Level | None:
+    return None if fields.is_off(content) else _level(rule, content, before)
 
 
 def _level(rule: Rule, content: Value, before: Level | None) -> Level:
+    noted = content.noted
     given = Fields.of(content, _LEVEL, "a severity")
     if before is None:
-        raise_at = given.need("raise", fields.number)
+        raise_at = given.need("raise", fields.number, 0.0)
         before = Level(raise_at, raise_at)
     raise_at = given.get("raise", fields.number, before.raise_at)
     # Who moves the one and does not name the other wants the same distance.
     clear_at = given.get("clear", fields.number, before.clear_at + raise_at - before.raise_at)
-    if (clear_at > raise_at) if rule.above else (clear_at < raise_at):
+    only = given.get("only", fields.pairs, dict(before.only))
+    for_seconds = given.get("for", fields.duration, before.for_seconds)
+    gated = given.get("gated", Value.flag, before.gated)
+    if content.noted == noted and ((clear_at > raise_at) if rule.above else (clear_at < raise_at)):
         place = given.found.get("clear", content)
         side = "above" if rule.above else "below"
         raise place.error(f"clear ({clear_at:g}) is {side} raise ({raise_at:g}): the alert would end as it begins")
-    only = given.get("only", fields.pairs, dict(before.only))
-    return Level(
-        raise_at,
-        clear_at,
-        given.get("for", fields.duration, before.for_seconds),
-        tuple(only.items()),
-        given.get("gated", Value.flag, before.gated),
-    )
+    return Level(raise_at, clear_at, for_seconds, tuple(only.items()), gated)
 
 
 def _check_order(rule: Rule, levels: Mapping[Severity, Level], given: Fields) -> None:

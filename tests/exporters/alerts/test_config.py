@@ -108,7 +108,10 @@ WRONG = [
     ("webhook: []", "1:1: alerts has no 'webhook'; did you mean webhooks?"),
     ("evaluation-interval: 0s", "1:22: expected a duration above 0"),
     ("evaluation-interval: soon", "1:22: 'soon' is not a duration"),
-    ("rules:\n  ContainerOomKiled: off", "2:3: there is no rule 'ContainerOomKiled'; did you mean ContainerOomKilled"),
+    (
+        "rules:\n  ContainerOomKiled: off",
+        "2:3: there is no rule 'ContainerOomKiled' (a new one needs a value); did you",
+    ),
     ("rules:\n  ContainerEmpty: {info: {raise: x}}", "2:34: expected a number, found 'x'"),
     ("rules:\n  ContainerEmpty: {info: {rise: 1}}", "2:27: a severity has no 'rise'; did you mean raise?"),
     ("rules:\n  ContainerEmpty: {fatal: {raise: 1}}", "2:20: a change of ContainerEmpty has no 'fatal'"),
@@ -149,6 +152,17 @@ WRONG = [
     ("alertmanagers:\n  - {url: 'https://a/', ca-file: /nowhere}", "2:34: no certificates to be had from '/nowhere'"),
     ("- a", "1:1: expected a single value"),
     ("rules: [", "expected the node content"),
+    ("rules:\n\tContainerEmpty: off", "2:1: a tab: YAML is indented with spaces"),
+    ("rules: {}\n---\nrules: {}", "2:1: a second document begins here"),
+    ("rules: {ContainerEmpty: off\nlog: on\n", "(while parsing a flow mapping that begins in line 1)"),
+    ("log: on\nrunbooks: \x00", "2:11: not text in UTF-8"),
+    ("rules: " + "[" * 1000, "nested too deeply"),
+    ("rules:\n  - ContainerEmpty: off", "2:3: expected keys and values, found a list"),
+    ("processes: nginx", "1:12: expected a list, found 'nginx'"),
+    ("log:", "1:5: expected true or false, found nothing"),
+    ("rules: {ContainerEmpty: [off]}", "1:25: expected off, or settings, found a list"),
+    ("webhooks:\n  - {url: 'http://a/', queue: 0}", "2:31: expected 1 or more"),
+    ("rules:\n  New:\n    value: 1 +", "3:15: expected a metric, a function or a number, found the end"),
 ]
 
 
@@ -207,6 +221,37 @@ def test_check_config_explains_all_mistakes(tmp_path: Path, capfd: pytest.Captur
     ]
     assert main(["alerts", "--rules", "--config", str(path)]) == 1
     assert capfd.readouterr().err.count(f"{path}:") == 7
+
+
+MANY_IN_ONE = """\
+alerts:
+  rules:
+    ContainerMemoryNearLimit: {warning: {raise: 85MB, for: 5 minutes}, critical: {raise: 2, clear: 3}}
+    ContainerEmpty: off
+    ContainerEmpty: off
+    Own: {value: container_thread}
+  processes: [{process: x, min: -1}]
+  container-logs: [{regex: "(", at-least: 0, within: 0s, severity: loud}]
+  webhooks: [{url: "ftp://a", repeat: 0s, queue: 0}]
+  overrides: [{match: {nam: x}, rules: {Foo: off, Bar: off}}]
+"""
+
+
+def test_several_mistakes_of_one_thing_are_all_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A wrong field keeps nobody from reading its neighbours, and makes no other mistake of what was right."""
+    path = tmp_path / "exporter.yml"
+    path.write_text(MANY_IN_ONE)
+    assert main(["--check-config", "--config", str(path)]) == 1
+    told = [line.split(f"{path}:")[1] for line in capfd.readouterr().err.splitlines()]
+    assert [line.split(": ")[0] for line in told] == [
+        *("3:49", "3:60", "3:100", "5:5", "6:10", "6:10", "6:18"),
+        *("7:15", "7:33", "8:20", "8:28", "8:43", "8:54", "8:68"),
+        *("9:20", "9:39", "9:50"),
+    ]
+    path.write_text(f"alerts:\n{MANY_IN_ONE.splitlines()[-1]}\n")
+    assert main(["--check-config", "--config", str(path)]) == 1
+    told = [line.split(f"{path}:")[1] for line in capfd.readouterr().err.splitlines()]
+    assert [line.split(": ")[0] for line in told] == ["2:24", "2:41", "2:51"]
 
 
 def test_shipped_rules_only_name_what_there_is() -> None:

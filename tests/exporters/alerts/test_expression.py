@@ -129,7 +129,7 @@ def _written(labels: Labels) -> str:
 @pytest.mark.parametrize(
     ("text", "at", "what"),
     [
-        ("c +", 3, "it ends here"),
+        ("c +", 3, "found the end of the expression"),
         ("c{a=1}", 4, "text in quotes"),
         ('c{a=~"("}', 5, "not a regular expression"),
         ("ratte(c[5m])", 0, "did you mean rate?"),
@@ -139,7 +139,7 @@ def _written(labels: Labels) -> str:
         ("c * on (a) group_right () m", 11, "group_right"),
         ("c c", 2, "follows the end"),
         ("c § 1", 2, "has no meaning"),
-        ("", 0, "it ends here"),
+        ("", 0, "found the end of the expression"),
         ('{__name__="c"}', 0, "begins with the metric's name"),
         ("c[5m", 4, "expected ']'"),
         ("c offset 5", 9, "a duration"),
