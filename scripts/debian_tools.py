@@ -72,6 +72,8 @@ TOOLS: Final[Mapping[str, str]] = {
     "chromedriver": "chromium-driver",
     "gcc": "gcc libc6-dev",
     "musl-gcc": "musl-tools musl-dev",
+    "zsh": "zsh",
+    "fish": "fish",
 }
 """Program -> Debian package that has it, and further ones that it is of no use without."""
 

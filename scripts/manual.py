@@ -21,6 +21,7 @@ import cgscope.cli
 import ctop.cli
 import exporters.options
 import procfs_fuse.cli
+from procfs_fuse.views import VIEWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,26 @@ _COMPLETIONS: Final = {
     "zsh": "zsh/vendor-completions/_{}",
     "fish": "fish/vendor_completions.d/{}.fish",
 }
-_FILES: Final = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY}
+# Whoever starts a container chooses its name, and bash expands the words that it is to offer: only harmless ones do.
+_LIST: Final = r"ctop -n 1 --csv --columns name,engine 2>/dev/null | sed -nE '1d; s/.*,([A-Za-z0-9_.-]+),[a-z-]+$/\1/p'"
+_CONTAINERS: Final = {
+    "bash": "_cgscope_containers",
+    "zsh": "_cgscope_containers",
+    "fish": "(_cgscope_containers)",
+    "preamble": {
+        "bash": f'_cgscope_containers() {{ compgen -W "$({_LIST})" -- "$1"; }}',
+        "zsh": f'_cgscope_containers() {{ compadd -- ${{(f)"$({_LIST})"}} }}',
+        "fish": f"function _cgscope_containers; {_LIST}; end",
+    },
+}
+_PATHS: Final = " ".join(VIEWS)
+_VIRTUAL_FILES: Final = {
+    "bash": "_cgscope_virtual_files",
+    "zsh": f"({_PATHS})",
+    "fish": f"(string split ' ' '{_PATHS}')",
+    "preamble": {"bash": f"_cgscope_virtual_files() {{ compgen -W '{_PATHS}' -- \"$1\"; }}"},
+}
+_OFFERED: Final = {"FILE": shtab.FILE, "DIR": shtab.DIRECTORY, "TARGET": _CONTAINERS}
 
 
 # -------------------------------------------------------------------------------------- walking parsers
@@ -91,12 +111,13 @@ def _verbatim(epilog: str) -> str:
 
 
 def completion(tool: Tool, shell: str) -> str:
-    """Return the completion script; files and folders are completed where an option takes one."""
+    """Return the completion script, which offers files, folders and containers where an option takes one."""
     parser = tool.parser()
-    for one in (parser, *subparsers(parser).values()):
+    for name, one in (("", parser), *subparsers(parser).items()):
         for action in options(one):
-            if action.metavar in _FILES:
-                action.complete = _FILES[action.metavar]  # type: ignore[attr-defined]
+            is_virtual = (name, action.dest) == ("show", "file")
+            if offered := _VIRTUAL_FILES if is_virtual else _OFFERED.get(str(action.metavar)):
+                action.complete = offered  # type: ignore[attr-defined]
     return shtab.complete(parser, shell)
 
 
