@@ -27,7 +27,6 @@ from exporters.web_config import WebConfig, WebConfigFile
 _OPEN: Final = frozenset({"/-/healthy", "/-/ready"})
 _SEND_SECONDS: Final = 60.0  # a client that takes longer for a page is given up
 _MOST_CHECKS: Final = 16  # passwords that wait to be checked
-_PIECE: Final = 1 << 16  # bytes that are handed to the connection at a time
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -150,9 +149,9 @@ class Server:
         try:
             async with asyncio.timeout(_SEND_SECONDS):
                 await response.prepare(request)
-                for chunk in page.chunks if request.method != "HEAD" else ():
-                    for start in range(0, len(chunk), _PIECE):
-                        await response.write(chunk[start : start + _PIECE])
+                for piece in page.pieces if request.method != "HEAD" else ():
+                    await response.write(piece)
+                    await asyncio.sleep(0)  # or nobody notices that the client is gone, until the page is at its end
                 await response.write_eof()
         except (TimeoutError, ConnectionError):  # too slow, or gone
             if request.transport is not None:

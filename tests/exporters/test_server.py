@@ -6,6 +6,9 @@ import asyncio
 import base64
 import contextlib
 import gzip
+import socket
+import ssl
+import struct
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import replace
@@ -20,6 +23,7 @@ from exporters.families import FAMILIES
 from exporters.listener import Bounds
 from exporters.metric import Family
 from exporters.options import Options
+from exporters.pages import Page, Pages, Request
 from exporters.serving import Service
 from exporters.sheet import Sheet
 from tests.exporters.scenes import SCENES, settings
@@ -190,6 +194,33 @@ def test_a_client_that_leaves_does_not_end_the_scrape_for_others(tmp_path: Path)
         assert (await other).code == 200
 
     visit(tmp_path, guest)
+
+
+def test_a_client_of_tls_that_leaves_is_not_written_to(
+    web: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Prometheus gives a scrape up at its deadline: that is no news, and least of all a line for each write."""
+    web.write_text("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n")
+    clients: list[ssl.SSLSocket] = []
+
+    def ask(address: tuple[str, int]) -> None:
+        context = ssl.create_default_context(cafile=str(web.with_name("cert.pem")))
+        clients.append(context.wrap_socket(socket.create_connection(address), server_hostname="localhost"))
+        clients[0].sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    async def page(_pages: Pages, _request: Request) -> Page:
+        clients[0].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        clients[0].close()
+        return Page((b"x" * 1000,) * 100)
+
+    async def guest(service: Service) -> None:
+        monkeypatch.setattr(Pages, "page", page)
+        await asyncio.to_thread(ask, service.addresses[0])
+        await until(lambda: bool(clients) and clients[0].fileno() < 0)
+        await until(lambda: not service.connections)
+
+    visit(web.parent, guest, web_config=str(web))
+    assert "socket.send" not in caplog.text
 
 
 def test_a_header_has_a_deadline(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import subprocess
 from pathlib import Path
 
 import bcrypt
@@ -15,26 +14,6 @@ from exporters.web_config import WebConfigFile, read
 # Cost 4, the least: these tests are about what is checked, not about how long it takes.
 HASH = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
 TLS = "tls_server_config:\n  cert_file: cert.pem\n  key_file: key.pem\n"
-
-
-@pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a certificate for localhost and its key, as files cert.pem and key.pem in a folder."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    subprocess.run(
-        [*command, "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True
-    )
-    return folder
-
-
-@pytest.fixture
-def web(tmp_path: Path, pair: Path) -> Path:
-    """Name a web configuration beside a certificate and its key."""
-    for name in ("cert.pem", "key.pem"):
-        (tmp_path / name).write_bytes((pair / name).read_bytes())
-    return tmp_path / "web.yml"
 
 
 def test_tls_as_the_toolkit_writes_it(web: Path) -> None:
