@@ -82,14 +82,16 @@ class Pages:
 
 def cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Make pieces that a connection takes at a time of what comes metric by metric: each is a system call."""
-    kept = bytearray()
+    kept, size = [], 0
     for chunk in chunks:
-        kept += chunk
-        while len(kept) >= _PIECE:
-            yield bytes(kept[:_PIECE])
-            del kept[:_PIECE]
+        kept.append(chunk)
+        size += len(chunk)
+        if size >= _PIECE:
+            whole = b"".join(kept)
+            yield from (whole[start : start + _PIECE] for start in range(0, size, _PIECE))
+            kept, size = [], 0
     if kept:
-        yield bytes(kept)
+        yield b"".join(kept)
 
 
 def compressed(chunks: Iterable[bytes]) -> Iterable[bytes]:
