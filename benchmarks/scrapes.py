@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -18,8 +19,11 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from benchmarks.crowd import Crowd, crowd, tell_docker
+from benchmarks.floors import collected
 from benchmarks.kit import Kit, at_sizes, in_turn
+from benchmarks.results import FLOOR
 from benchmarks.servers import Server
+from benchmarks.touched import files_read
 from exporters.encoder import encode
 from exporters.registry import families
 from exporters.setup import Exporter, Settings
@@ -98,7 +102,7 @@ def measure(kit: Kit) -> None:
             containers.grow_to(number, sleeping=True)
             tell_docker(containers.paths, kit.folder)
             _scraped(kit, number, containers)
-            _encoded(kit, number)
+            _alone(kit, number)
 
 
 def _scraped(kit: Kit, number: int, containers: Crowd) -> None:
@@ -106,9 +110,9 @@ def _scraped(kit: Kit, number: int, containers: Crowd) -> None:
     with contextlib.ExitStack() as stack:
         servers = dict(_servers(kit, stack, number))
         for name in servers:
-            _fetch(servers[name][1])  # the first opens files
+            fetch(servers[name][1])  # the first opens files
         for name in in_turn(servers, 3 if kit.quick else SCRAPES):
-            _scrape(kit, "scrape", name, servers[name], number)
+            scrape(kit, "scrape", name, servers[name], number)
         before_all = {name: server.cpu_seconds() for name, (server, _url) in servers.items()}
         time.sleep(IDLE_SECONDS)
         for name, (server, _url) in servers.items():
@@ -123,24 +127,26 @@ def _scraped(kit: Kit, number: int, containers: Crowd) -> None:
         containers.employ(BUSY_EVERY)
         for name in in_turn(servers, 3 if kit.quick else SCRAPES):
             containers.work()
-            _scrape(kit, "scrape, a tenth busy", name, servers[name], number)
+            scrape(kit, "scrape, a tenth busy", name, servers[name], number)
 
 
-def _scrape(kit: Kit, case: str, name: str, serving: tuple[Server, str], number: int) -> None:
+def scrape(kit: Kit, case: str, name: str, serving: tuple[Server, str], number: int) -> None:
     """Scrape one server once."""
     server, url = serving
     before, began = server.cpu_seconds(), time.monotonic()
-    size = _fetch(url)
+    size = fetch(url)
     took = time.monotonic() - began
     spent = server.cpu_seconds() - before
     figures = {"latency_msec": took * 1000, "cpu_msec": spent * 1000, "page_bytes": float(size)}
     kit.results.add(case, name, figures, size=number, of="cgroups")
 
 
-def _encoded(kit: Kit, number: int) -> None:
-    """In this process: one sheet through our encoder and prometheus-client's; CPU time per page."""
-    with Exporter(Settings(kmsg=None, fs_root=kit.folder)) as exporter:
-        sheet = exporter.scraper.scrape()
+def _alone(kit: Kit, number: int) -> None:
+    """Without a server: what a scrape reads, in C; one sheet through our encoder and prometheus-client's, CPU time."""
+    with Exporter(Settings(kmsg=None, fs_root=kit.folder)) as inside:
+        files = files_read(inside.scraper.scrape)
+        sheet = inside.scraper.scrape()
+        kit.results.add("scrape", FLOOR, collected(kit, files), size=number, of="cgroups")
         registry = CollectorRegistry()
         registry.register(_Read(sheet))
         ways: Mapping[str, Page] = {
@@ -169,11 +175,20 @@ class _Read(Collector):
         return families(self._sheet)
 
 
-def _servers(kit: Kit, stack: contextlib.ExitStack, number: int) -> Iterator[tuple[str, tuple[Server, str]]]:
+@contextlib.contextmanager
+def exporter(kit: Kit, *, name: str = "ours", code: str | None = None) -> Iterator[tuple[Server, str]]:
+    """Start our exporter, of another revision if its folder is given; the server and the address of its page."""
     port = _free_port()
-    ours = [sys.executable, "-m", "exporters", "--listen", f"127.0.0.1:{port}", "--oom-state", "none", "--no-alerts"]
-    ours += ["--path.rootfs", kit.folder]
-    yield "ours", stack.enter_context(_running("ours", ours, f"http://127.0.0.1:{port}/metrics", b"container_cpu"))
+    command = [sys.executable, "-m", "exporters", "--listen", f"127.0.0.1:{port}", "--oom-state", "none", "--no-alerts"]
+    command += ["--path.rootfs", kit.folder]
+    environment = None if code is None else {**os.environ, "PYTHONPATH": code}
+    url = f"http://127.0.0.1:{port}/metrics"
+    with _running(name, command, url, b"container_cpu", environment, code=code) as found:
+        yield found
+
+
+def _servers(kit: Kit, stack: contextlib.ExitStack, number: int) -> Iterator[tuple[str, tuple[Server, str]]]:
+    yield "ours", stack.enter_context(exporter(kit))
     tools = DebianTools(packages=PACKAGES)
     try:
         port, node = _free_port(), tools.tool("prometheus-node-exporter").path
@@ -197,10 +212,17 @@ def _servers(kit: Kit, stack: contextlib.ExitStack, number: int) -> Iterator[tup
 
 @contextlib.contextmanager
 def _running(
-    name: str, command: list[str], url: str, sign: bytes, environment: Mapping[str, str] | None = None, least: int = 1
+    name: str,
+    command: list[str],
+    url: str,
+    sign: bytes,
+    environment: Mapping[str, str] | None = None,
+    least: int = 1,
+    *,
+    code: str | None = None,
 ) -> Iterator[tuple[Server, str]]:
     """Start a server and wait until its page has ``sign`` in it often enough."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, cwd=code)
     try:
         deadline = time.monotonic() + _START_SECONDS
         while _signs(url, sign) < least:
@@ -226,7 +248,8 @@ def _signs(url: str, sign: bytes) -> int:
     return page.count(sign)
 
 
-def _fetch(url: str) -> int:
+def fetch(url: str) -> int:
+    """Fetch a page; its size in bytes."""
     with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310
         return len(answer.read())
 

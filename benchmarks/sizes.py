@@ -11,8 +11,11 @@ from statistics import median
 from typing import Final
 
 from benchmarks.crowd import Crowd, crowd, pollers
+from benchmarks.floors import MISS_TRIPS, OPEN_TRIPS, answered
 from benchmarks.kit import Kit, at_sizes, in_turn
+from benchmarks.results import FLOOR
 from benchmarks.servers import Server, lxcfs, ours
+from benchmarks.touched import files_behind
 from cgroup_model.control import add_process, create, kill, remove
 from cgroup_model.keys import escape_path
 from cgroup_model.mounts import discover_mounts
@@ -25,8 +28,10 @@ CONTAINERS: Final = (1, 10, 100, 1000)
 THREADS: Final = (1000, 10_000)
 CPUS: Final = (2, 16, 128)
 WATCHED: Final = ("meminfo", "stat", "uptime", "loadavg")  # what top looks at
+MEMORY: Final = "memory, all containers polled"
 POLL_SECONDS: Final = 6
 SAMPLE_SECONDS: Final = 15.5  # of three samples
+SAMPLED_ROUNDS: Final = 2
 
 
 def measure(kit: Kit) -> None:
@@ -37,17 +42,16 @@ def measure(kit: Kit) -> None:
             for number in at_sizes(kit, "containers that poll", (1, 100) if kit.quick else CONTAINERS):
                 containers.grow_to(number)
                 for name in in_turn(servers, kit.some(3)):
-                    _polled(kit, containers, name, servers[name])
+                    polled(kit, containers, name, servers[name])
+                _polled_in_c(kit, containers)
             for name, server in servers.items():
-                kit.results.add(
-                    "memory, all containers polled", name, server.memory(), size=len(containers.paths), of="containers"
-                )
+                kit.results.add(MEMORY, name, server.memory(), size=len(containers.paths), of="containers")
         for number in at_sizes(kit, "threads whose load is sampled", THREADS[:1] if kit.quick else THREADS):
             _sampled(kit, number, servers)
     cpuinfo(kit)
 
 
-def _polled(kit: Kit, containers: Crowd, name: str, server: Server) -> None:
+def polled(kit: Kit, containers: Crowd, name: str, server: Server) -> None:
     """Have every container read what top reads, once a second; CPU time of the server per look."""
     files = {path: _watched(path, server) for path in containers.paths}
     with pollers(kit.programs.poller, POLL_SECONDS, files) as started:
@@ -64,6 +68,16 @@ def _polled(kit: Kit, containers: Crowd, name: str, server: Server) -> None:
         "cpu_usec": spent * 1e6 / looks,
     }
     kit.results.add("polled once a second", name, figures, size=len(containers.paths), of="containers")
+
+
+def _polled_in_c(kit: Kit, containers: Crowd) -> None:
+    """The least that a look takes: one container's files, as often as all of them look."""
+    number, trips = len(containers.paths), MISS_TRIPS + OPEN_TRIPS * (len(WATCHED) - 1)
+    behind = files_behind(containers.paths[0], *WATCHED)
+    reads = min(1000, 3 * number)
+    found = answered(kit, trips, behind, reads=reads, pace_usec=1_000_000 // number)
+    figures = {"p50_usec": found["p50_usec"], "cpu_usec": found["server_cpu_usec"]}
+    kit.results.add("polled once a second", FLOOR, figures, size=number, of="containers")
 
 
 def _told(poller: subprocess.Popen[str]) -> str:
@@ -96,7 +110,7 @@ def _sampled(kit: Kit, number: int, servers: Mapping[str, Server]) -> None:
             kit.programs.poller, 1, {path: [f"{s.mountpoint}/proc/loadavg:/proc/loadavg" for s in servers.values()]}
         ) as asked:
             asked[0].wait()
-        for _ in range(kit.some(3)):
+        for _ in range(kit.some(SAMPLED_ROUNDS)):
             before = {name: server.cpu_seconds() for name, server in servers.items()}
             time.sleep(SAMPLE_SECONDS)
             for name, server in servers.items():

@@ -16,7 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+from benchmarks.container import container
+from benchmarks.floors import answered
 from benchmarks.kit import Kit
+from benchmarks.results import FLOOR
+from benchmarks.touched import files_behind
 
 ASKER = Path(__file__).parents[1] / "tests/integration/programs/asker.c"
 CALLS = 20_000
@@ -57,6 +61,9 @@ def part(kit: Kit) -> None:
         for sysinfo, other in zip(case.sysinfo_ns, case.other_ns, strict=True):
             kit.results.add("sysinfo(2)", case.name, {"call_usec": sysinfo / 1000})
             kit.results.add("getppid(2), which no filter stops", case.name, {"call_usec": other / 1000})
+    with container("c") as inside:
+        least = answered(kit, 1, files_behind(inside.path, "meminfo"), reads=CALLS // 10)
+    kit.results.add("sysinfo(2)", FLOOR, {"call_usec": least["p50_usec"]})
 
 
 def show(cases: Sequence[Calls]) -> None:

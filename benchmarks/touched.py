@@ -1,8 +1,10 @@
-"""Which files a virtual file is made of on this machine: those that the model really reads, found by watching it."""
+"""Which files an answer is made of on this machine: those that are really read, found by watching it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
+from unittest import mock
 
 from cgroup_model.collect import Collector
 from cgroup_model.engines import container_path
@@ -11,40 +13,50 @@ from cgroup_model.history import History
 from cgroup_model.host import HostFiles
 from cgroup_model.mounts import discover_mounts
 from cgroup_model.procfs import Proc
+from cgroup_model.snapshot import Need
 from cgroup_model.source import Source
+from ctop.columns import COLUMNS, DEFAULT, needs_of
+from ctop.live import Live
 from procfs_fuse.views import VIEWS
 
 
-class _Watched(Source):
-    """Takes down what is read."""
+def files_read(look: Callable[[], object]) -> list[str]:
+    """Names of the files from which a second look reads; the first one finds out what there is."""
+    look()
+    found: dict[str, None] = {}
+    pread = os.pread
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.files: dict[str, None] = {}
+    def watched(fd: int, size: int, offset: int, /) -> bytes:
+        found[os.readlink(f"/proc/self/fd/{fd}")] = None
+        return pread(fd, size, offset)
 
-    def read(self, directory: str, name: str) -> bytes:
-        data = super().read(directory, name)
-        self.files[f"{directory}/{name}"] = None
-        return data
-
-    def read_all(self, directory: str, names: Sequence[str], *, keep: bool = True) -> tuple[bytes | None, ...]:
-        found = super().read_all(directory, names, keep=keep)
-        self.files |= {f"{directory}/{name}": None for name, data in zip(names, found, strict=True) if data is not None}
-        return found
+    with mock.patch("os.pread", watched):
+        look()
+    return [name for name in found if name.startswith("/")]
 
 
-def files_behind(path: str, name: str) -> list[str]:
-    """List the control files and the machine's file behind ``proc/<name>`` of a cgroup."""
-    source, view = _Watched(), VIEWS[f"proc/{name}"]
+def files_behind(path: str, *names: str) -> list[str]:
+    """Name the control files and the machine's files behind ``proc/<name>`` of a cgroup, settings included."""
+    source, views = Source(), [VIEWS[f"proc/{name}"] for name in names]
     tree = Tree(discover_mounts(), source, container_path=container_path)
     try:
         history = History(tree, source, Proc("/proc"))
         collector = Collector(tree, source, HostFiles(), history=history)
-        look: Callable[[], object] = lambda: collector.snapshot(tree.cgroup(path), view.NEEDS)  # noqa: E731
-        look()
-        source.files.clear()  # those of the first look only
-        look()
-        return [f"/proc/{name}", *source.files]
+        return files_read(lambda: [collector.snapshot(tree.cgroup(path), view.NEEDS) for view in views])
     finally:
         tree.close()
         source.close()
+
+
+def files_of_list(rows: int) -> list[str]:
+    """Name the files of one look of ctop: CPU time of every cgroup, all columns of so many of them."""
+    live = Live()
+
+    def look() -> None:
+        scene = live.survey(frozenset({"cpu"}), Need.NOTHING)
+        live.look(scene, list(scene.entries)[-rows:], needs_of(COLUMNS[name] for name in DEFAULT) & ~Need.AGE)
+
+    try:
+        return files_read(look)
+    finally:
+        live.close()

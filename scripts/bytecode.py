@@ -13,7 +13,7 @@ ROOT: Final = Path(__file__).parent.parent
 PACKAGES: Final = ("cgroup_model", "cgscope", "ctop", "exporters", "procfs_fuse")
 
 
-def compile_packages() -> None:
+def compile_packages(root: Path = ROOT) -> None:
     """Write what is missing or out of date; where nothing may be written programs only start more slowly."""
     for package in PACKAGES:
-        compileall.compile_dir(ROOT / package, quiet=2)
+        compileall.compile_dir(root / package, quiet=2)

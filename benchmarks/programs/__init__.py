@@ -16,6 +16,8 @@ class Programs(NamedTuple):
     floor: str
     poller: str
     threads: str
+    sweep: str
+    mounts: str
 
 
 def build(folder: str) -> Programs:
