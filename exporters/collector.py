@@ -140,7 +140,9 @@ class Scraper:
         status.read_seconds = 0.0
         crew = Crew(Taker.of(sheet.parts[family.name], outcomes[family.name]) for family in families)
         seen: set[str] = set()
+        vanished = len(cgroups)
         for subject in self._subjects(cgroups, needs, machine):
+            vanished -= not subject.departed
             if subject.names.text in seen:
                 continue  # two names that only differ in bytes that are no text: one series of each name is allowed
             seen.add(subject.names.text)
@@ -151,7 +153,7 @@ class Scraper:
             status.series += taken.size
             status.containers += 1
             crew.place(taken)
-        status.vanished += len(cgroups) - len(seen)
+        status.vanished += vanished
 
     def _subjects(self, cgroups: list[Cgroup], needs: Need, machine: Machine) -> Iterator[Subject]:
         """Yield each cgroup with its snapshot, then those that are gone and remembered."""

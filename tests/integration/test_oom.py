@@ -236,6 +236,7 @@ def test_a_container_that_is_gone_stays_on_two_pages(
                 assert (kills.value, kills.labels["engine"]) == (1, "docker")
                 if exporter.world.oom is not None and exporter.world.oom.report.log_readable:
                     assert kills.exemplar.labels["pid"].isdigit()
+            assert exporter.scraper.status.vanished >= 0  # a counter: what is only remembered is not among those read
 
 
 def test_without_watching_counters_are_read_all_the_same(mounts: Mounts, limited: Callable[[str], str]) -> None:
