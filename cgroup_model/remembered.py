@@ -24,13 +24,29 @@ _MOST_CHANGES: Final = 1024  # directories in which somebody wrote, or which are
 log = logging.getLogger(__name__)
 
 
+class _Changes:
+    """Directories in which somebody wrote, as hashes. Most that are asked about have the same few above them."""
+
+    def __init__(self, directories: Iterable[int]) -> None:
+        self.directories = frozenset(directories)
+        self._above: dict[str, bool] = {}
+
+    def reach(self, directory: str) -> bool:
+        """Tell whether somebody wrote in a directory, or in one above it."""
+        if hash(directory) in self.directories:
+            return True
+        above = directory[: directory.rfind("/")]
+        if above and above not in self._above:
+            self._above[above] = self.reach(above)
+        return bool(above) and self._above[above]
+
+
 class Remembered:
     """Settings by directory. Not for use by several threads at once. Without inotify nothing is remembered."""
 
     def __init__(self) -> None:
         self._inotify = _open_inotify()
         self._settings: dict[str, dict[Hashable, Any]] = {}
-        self._inherited: dict[str, dict[Hashable, Any]] = {}
         self._derived: dict[Hashable, Any] = {}
         self._directories: dict[int, str] = {}  # inotify's number -> directory
         self._numbers: dict[str, int] = {}
@@ -40,14 +56,11 @@ class Remembered:
         self._changed: deque[tuple[int, int]] = deque(maxlen=_MOST_CHANGES)
         self._known_since = 0  # version after which all changes are known
         # Between which versions somebody asked for changes last, and these: most askers ask the same.
-        self._asked: tuple[tuple[int, int], frozenset[int]] = ((0, 0), frozenset())
+        self._asked: tuple[tuple[int, int], _Changes] = ((0, 0), _Changes(()))
 
-    def setting(self, directory: str, key: Hashable, *, inherited: bool) -> Any:  # noqa: ANN401 - what was put there
-        """Give a setting that nobody has written to since it was put there, else `UNKNOWN`.
-
-        ``inherited``: it also depends on what is written to ancestors.
-        """
-        known = (self._inherited if inherited else self._settings).get(directory)
+    def setting(self, directory: str, key: Hashable) -> Any:  # noqa: ANN401 - what was put there
+        """Give a setting that is what it was: nobody wrote there, nor in a directory above; else `UNKNOWN`."""
+        known = self._settings.get(directory)
         return UNKNOWN if known is None else known.get(key, UNKNOWN)
 
     def watch(self, directory: str) -> bool:
@@ -65,12 +78,9 @@ class Remembered:
         self._settings[directory] = {}
         return True
 
-    def put_setting(self, directory: str, key: Hashable, value: object, *, inherited: bool) -> None:
+    def put_setting(self, directory: str, key: Hashable, value: object) -> None:
         """Remember a setting of a watched directory."""
-        if inherited:
-            self._inherited.setdefault(directory, {})[key] = value
-        else:
-            self._settings[directory][key] = value
+        self._settings[directory][key] = value
 
     def derived(self, key: Hashable) -> Any:  # noqa: ANN401 - as above
         """Give what was worked out of settings, while all of them are what they were, else `UNKNOWN`."""
@@ -82,29 +92,32 @@ class Remembered:
             self._derived.clear()
         self._derived[key] = value
 
-    def refresh(self) -> None:
-        """Forget the settings of directories in which somebody wrote, and what is inherited from these below."""
+    def refresh(self) -> list[str]:
+        """Forget the settings of directories in which somebody wrote, and of all below these; return these directories.
+
+        What is below inherits some, and may have files now that it had not: who switches a controller on writes above.
+        """
         if self._inotify is None or not self._inotify.is_waiting():
-            return
+            return []
         written: set[str] = set()
         for event in self._inotify.read():
             if event.overflow:
-                self.clear_settings()
+                written.update(self._settings)
             elif event.ignored:
                 self.forget(self._directories.pop(event.watch, ""))
             elif (directory := self._directories.get(event.watch)) is not None:
                 written.add(directory)
-        for directory in written:
+        if not written:
+            return []
+        self._note(written)
+        changes = _Changes(map(hash, written))
+        reached = [directory for directory in self._settings if changes.reach(directory)]
+        for directory in reached:
             self._settings[directory].clear()
-        if written:
-            self._note(written)
-            changed = set(map(hash, written))
-            for directory in [one for one in self._inherited if _is_at_or_below(one, changed)]:
-                del self._inherited[directory]
+        return reached
 
     def clear_settings(self) -> None:
         """Forget all settings: something happened that changes them without a write."""
-        self._inherited.clear()
         self._note(())
         self._known_since = self.version
         for settings in self._settings.values():
@@ -114,7 +127,6 @@ class Remembered:
         """Forget a directory and its watch: it is gone, or somebody else's now."""
         if self._settings.pop(directory, None) is not None:
             self._note((directory,))  # something of what was worked out may be of this directory
-        self._inherited.pop(directory, None)
         number = self._numbers.pop(directory, None)
         if number is not None and self._inotify is not None:
             self._directories.pop(number, None)
@@ -134,9 +146,9 @@ class Remembered:
             return False
         since = (version, self.version)
         if self._asked[0] != since:
-            self._asked = since, frozenset(directory for when, directory in self._changed if when > version)
-        changed = self._asked[1]
-        return not changed or not any(_is_at_or_below(directory, changed) for directory in directories)
+            self._asked = since, _Changes(directory for when, directory in self._changed if when > version)
+        changes = self._asked[1]
+        return not changes.directories or not any(map(changes.reach, directories))
 
     def _note(self, directories: Iterable[str]) -> None:
         """Something changed: forget what was worked out of it."""
@@ -154,11 +166,3 @@ def _open_inotify() -> Inotify | None:
     except OSError as error:
         log.info("settings are read each time: no inotify: %s", error.strerror)
         return None
-
-
-def _is_at_or_below(directory: str, hashes: Collection[int]) -> bool:
-    while hash(directory) not in hashes:
-        directory = directory[: directory.rfind("/")]
-        if not directory:
-            return False
-    return True

@@ -31,7 +31,7 @@ from ctop.scene import Brief, Entry, Scene
 
 _FORGET_SECONDS: Final = 30.0  # a row that was out of sight for longer starts its rates afresh
 _AGELESS_SECONDS: Final = 5.0
-_ABSENT_SECONDS: Final = 30.0  # files that a kernel lacks stay away, but a controller may be enabled meanwhile
+_ABSENT_SECONDS: Final = 600.0  # files that a kernel lacks stay away; of one that is switched on the source hears
 _SETTLED_SECONDS: Final = 60.0  # all cgroups are read in turn, over and over
 _SHORTEST_SECONDS: Final = 0.2  # rates over less are noise: CPU time is counted in ticks
 _CONTROLLERS: Final = ("memory", "cpu", "io", "pids")

@@ -97,7 +97,9 @@ class Collector:
         if wanted & OF_HISTORY:  # nobody can tell whether a history would say the same
             return self._sure(cgroup, wanted, host, levels)
         look = Look(cgroup, self._tree.layout(cgroup), host, levels, self._kit)
-        way = (wanted, *look.circumstances(io=bool(wanted & IO)))
+        if levels.way is None:
+            levels.way = (wanted, *look.circumstances(io=bool(wanted & IO)))
+        way = levels.way
         taken_at = self._clock()
         parts = self._unchanged.parts(look, way)
         if parts is not None:

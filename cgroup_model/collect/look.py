@@ -51,10 +51,15 @@ Given = ParamSpec("Given")
 
 
 class LevelCache(dict[Hashable, object]):
-    """(part, directory) -> what was read there, None when it could not be; or what was worked out of it."""
+    """(part, directory) -> what was read there, None when it could not be; or what was worked out of it.
+
+    Of one pass over cgroups.
+    """
 
     leaned = False
     """Whether a look took something from here that another had read, and that is no setting."""
+    way: tuple[object, ...] | None = None
+    """What is wanted, and all `Look.circumstances` of this pass."""
 
 
 @dataclass(slots=True)
@@ -88,7 +93,7 @@ class Look:
         return self.attempt(part, read, self.kit.source, self.layout.directories, *args, **kwargs)
 
     def circumstances(self, *, io: bool) -> tuple[object, ...]:
-        """Return all that decides what is read of a cgroup and how, beside its own files and its ancestors'."""
+        """Return all that decides what is read of cgroups and how, beside their own files and their ancestors'."""
         return (*map(self._machine_has, _IF_ANY), self.host.online_cpus, self.io_sources() if io else None)
 
     def _machine_has(self, what: str) -> bool:

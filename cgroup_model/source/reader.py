@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Hashable
-from typing import TypeVar
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from itertools import repeat
+from typing import Final, TypeVar
 
 from cgroup_model.remembered import UNKNOWN, Remembered
 from cgroup_model.source.files import FIRST_READ, Files
 from cgroup_model.source.records import Parse, Record, Trace
 
 Value = TypeVar("Value")
+_IN_ONE_GO: Final = repeat(FIRST_READ)
+_FROM_THE_START: Final = repeat(0)
 
 
 class Source(Files):
@@ -29,7 +32,7 @@ class Source(Files):
     ) -> None:
         self._records: dict[str, dict[Parse, Record]] = {}
         self._remembered = Remembered() if remember else None
-        self._traced: list[tuple[str, Parse, Record]] | None = None
+        self._traced: list[tuple[str, Record]] | None = None
         super().__init__(budget, absent_seconds=absent_seconds, settled_seconds=settled_seconds, clock=clock)
 
     @property
@@ -57,7 +60,7 @@ class Source(Files):
             value = known.value
             if in_one_go:
                 if self._traced is not None:
-                    self._traced.append((directory, parse, known))
+                    self._traced.append((directory, known))
                 return value
         else:
             value = parse(*raw, *more)
@@ -71,22 +74,20 @@ class Source(Files):
                 records[parse] = self._recorded(directory, names, raw, more, value)
         return value
 
-    def settings(
-        self, directory: str, names: tuple[str, ...], parse: Callable[..., Value], *, inherited: bool = False
-    ) -> Value:
-        """Do the same with files that only a write can change; they are read when somebody wrote in the directory.
+    def settings(self, directory: str, names: tuple[str, ...], parse: Callable[..., Value]) -> Value:
+        """Do the same with files that only a write changes; they are read when somebody wrote in the directory.
 
-        ``inherited``: or in one of an ancestor, all of which are watched because their settings are asked for as well.
+        Or in one above, since some are inherited; these are watched as far as their settings are asked for as well.
         """
         if self._remembered is None:
             return parse(*self.read_all(directory, names))
         key = (names, parse)
-        value: Value = self._remembered.setting(directory, key, inherited=inherited)
+        value: Value = self._remembered.setting(directory, key)
         if value is UNKNOWN:
             watched = self._remembered.watch(directory)
             value = parse(*self.read_all(directory, names, keep=not watched))
             if watched:
-                self._remembered.put_setting(directory, key, value, inherited=inherited)
+                self._remembered.put_setting(directory, key, value)
         return value
 
     def derived(self, key: Hashable, make: Callable[[], Value]) -> Value:
@@ -117,34 +118,43 @@ class Source(Files):
             return make(), None
         looks, version, self._traced = self._looks, self._remembered.version, []
         try:
-            value, records = make(), tuple(self._traced)
+            value, records = make(), self._traced
         finally:
             self._traced = None
         is_all = self._looks - looks == len(records) and self._remembered.version == version
-        return value, Trace(version, records) if is_all else None
+        return value, self._trace(version, records) if is_all else None
 
     def unchanged(self, trace: Trace, directories: Collection[str]) -> bool:
-        """Read all records again, and tell whether everything says the same; settings are of ``directories`` and above.
+        """Read all files again, and tell whether each says the same; settings are of ``directories`` and above.
 
-        Raises `CgroupGone`, and OSError.
+        Raises OSError.
         """
         if self._remembered is None or not self._remembered.same_since(trace.settings, directories):
             return False
-        records = self._records
         with self._lock:
             self._looks += 1
-            for directory, parse, record in trace.records:
-                known = records.get(directory)
-                if known is None or known.get(parse) is not record or self._read_again(directory, record) != record.raw:
+            if trace.good_until != math.inf and self._clock() >= trace.good_until:
+                return False
+            records, touch = self._records, self._kept.touch
+            for directory, known in trace.places:
+                if records.get(directory) is not known:
                     return False
+                touch(directory)
+            if [*map(os.pread, trace.descriptors, _IN_ONE_GO, _FROM_THE_START)] != trace.said:
+                return False
         trace.settings = self._remembered.version
         return True
 
     def refresh(self) -> None:
         """Take in what was written: what is read from now on is not older than this moment."""
         self._kept.refresh()
-        if self._remembered is not None:
-            self._remembered.refresh()
+        if self._remembered is None:
+            return
+        written = self._remembered.refresh()
+        with self._lock:
+            for directory in written:
+                self._absent.forget(directory)
+                self._records.pop(directory, None)
 
     def clear_settings(self) -> None:
         """Read all settings anew: the machine itself changed."""
@@ -158,6 +168,24 @@ class Source(Files):
             self._records.clear()
             if self._remembered is not None:
                 self._remembered.close()
+
+    def _trace(self, version: int, records: Iterable[tuple[str, Record]]) -> Trace | None:
+        """Put together how to read records again; None when one of them must be read file by file."""
+        places: dict[str, Mapping[Parse, Record]] = {}
+        descriptors: list[int] = []
+        said: list[bytes] = []
+        until = math.inf
+        for directory, record in records:
+            known = self._records.get(directory)
+            if record.descriptors is None or known is None:
+                return None
+            until = min(until, record.good_until)
+            for descriptor, data in zip(record.descriptors, record.raw, strict=True):
+                if descriptor is not None and data is not None:
+                    places[directory] = known
+                    descriptors.append(descriptor)
+                    said.append(data)
+        return Trace(version, tuple(places.items()), tuple(descriptors), said, until)
 
     def _read_again(self, directory: str, known: Record) -> list[bytes | None] | None:
         """Read the files of a record in one go; None when they must be read one by one."""

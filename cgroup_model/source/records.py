@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cgroup_model.record import dataclass
@@ -28,12 +28,19 @@ class Record:
 
 @dataclass(slots=True)
 class Trace:
-    """What an answer was made of: records by directory and parser, and settings as of a version."""
+    """What an answer was made of: settings as of a version, and what files said that can be read again in one go.
+
+    ``places`` are the files' directories with what is known of each: while that is the same object, the descriptors are
+    open. ``good_until``: what was not there is looked for again then.
+    """
 
     settings: int
-    records: tuple[tuple[str, Parse, Record], ...]
+    places: tuple[tuple[str, Mapping[Parse, Record]], ...]
+    descriptors: tuple[int, ...]
+    said: list[bytes]
+    good_until: float
 
     @property
     def proves_life(self) -> bool:
         """Whether there is any file to read: those of a cgroup that is gone cannot be."""
-        return any(data is not None for _directory, _parse, record in self.records for data in record.raw)
+        return bool(self.descriptors)

@@ -22,15 +22,14 @@ def source() -> Iterator[Source]:
 class Reader:
     """Reads the file "limit" as a setting, and counts how often it is parsed."""
 
-    def __init__(self, source: Source, *, inherited: bool = False) -> None:
+    def __init__(self, source: Source) -> None:
         self.source = source
-        self.inherited = inherited
         self.parsed = 0
 
     def __call__(self, directory: Path) -> bytes | None:
         """Read it as a scrape does."""
         self.source.refresh()
-        return self.source.settings(str(directory), ("limit",), self._parse, inherited=self.inherited)
+        return self.source.settings(str(directory), ("limit",), self._parse)
 
     def _parse(self, data: bytes | None) -> bytes | None:
         self.parsed += 1
@@ -62,16 +61,36 @@ def test_a_setting_is_read_when_somebody_wrote(tmp_path: Path, source: Source) -
     assert read.parsed == 21
 
 
-def test_writes_to_an_ancestor_matter_for_what_is_inherited(tmp_path: Path, source: Source) -> None:
-    """Others are their own directory's matter."""
-    parent = cgroup(tmp_path / "a")
+def test_writes_to_an_ancestor_matter_below(tmp_path: Path, source: Source) -> None:
+    """Some settings are inherited; those of neighbours are not concerned."""
+    read, parent, neighbour = Reader(source), cgroup(tmp_path / "a"), cgroup(tmp_path / "ab")
     child = cgroup(parent / "b")
-    own, inherited = Reader(source), Reader(source, inherited=True)
     for _ in range(2):
-        assert (own(parent), own(child), inherited(child)) == (b"1\n",) * 3
+        assert (read(parent), read(child), read(neighbour)) == (b"1\n",) * 3
     overwrite(parent / "limit", b"2\n")
-    assert (own(child), inherited(child)) == (b"1\n",) * 2
-    assert (own.parsed, inherited.parsed) == (2, 2)
+    assert (read(child), read(neighbour)) == (b"1\n",) * 2
+    assert read.parsed == 4
+
+
+def test_files_that_a_write_above_brings_are_found(tmp_path: Path) -> None:
+    """A controller that is switched on in the parent: its files were known to be missing, as record and as setting."""
+    parent = cgroup(tmp_path / "a")
+    child = parent / "b"
+    child.mkdir()
+    with Source(remember=True, absent_seconds=1e6) as source:
+
+        def reading(directory: Path) -> tuple[bytes | None, bytes | None]:
+            source.refresh()
+            said: bytes | None = source.record(str(directory), ("usage",), lambda data: data)
+            return said, source.settings(str(directory), ("limit",), lambda data: data)
+
+        for _ in range(3):
+            assert reading(child) == (None, None)
+            reading(parent)
+        (child / "usage").write_bytes(b"3\n")
+        (child / "limit").write_bytes(b"4\n")
+        overwrite(parent / "limit", b"+\n")
+        assert reading(child) == (b"3\n", b"4\n")
 
 
 def test_a_directory_made_again_is_another(tmp_path: Path, source: Source) -> None:
@@ -87,7 +106,7 @@ def test_a_directory_made_again_is_another(tmp_path: Path, source: Source) -> No
 
 def test_what_changes_without_a_write_is_read_when_told(tmp_path: Path, source: Source) -> None:
     """A CPU that went makes all settings unknown."""
-    read, directory = Reader(source, inherited=True), cgroup(tmp_path / "a")
+    read, directory = Reader(source), cgroup(tmp_path / "a")
     read(directory)
     source.clear_settings()
     read(directory)

@@ -129,6 +129,22 @@ def test_values_are_those_of_the_control_files(mounts: Mounts, containers: Calla
     assert compared >= 0.9 * sum(map(len, expected.values())) > MANY
 
 
+def test_a_controller_that_is_switched_on_is_seen_at_once(mounts: Mounts, containers: Callable[[int], None]) -> None:
+    """And off again. Its files are known to be missing, and nobody writes in the container's own directory."""
+    core = mounts.for_controller("")
+    if core is None or "pids" not in core.controllers:
+        pytest.skip("no v2 controller is handed on here")
+    containers(0)
+    container = container_path(0)
+    switches = Path(f"{core.mountpoint}{os.path.dirname(container)}/cgroup.subtree_control")
+    switches.write_text("-pids")
+    with Exporter(Settings()) as exporter:
+        exporter.watch()
+        for switch, shown in (("-", False), ("-", False), ("+", True), ("+", True), ("-", False), ("+", True)):
+            switches.write_text(f"{switch}pids")
+            assert (container in values(page(exporter), "container_threads")) is shown
+
+
 def expected_values(mounts: Mounts, name: str) -> dict[str, int]:
     """Read a metric's control file in all containers that have it."""
     found = {container_path(number): control_file(mounts, name, container_path(number)) for number in range(MANY)}

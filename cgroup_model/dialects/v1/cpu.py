@@ -140,7 +140,7 @@ def _scheduled(source: Source, directory: str, accounted: Cpu, *, may_wait: bool
     free = settings.quota_usec is UNLIMITED
     throttling = (source.settings if free else source.record)(directory, _STATISTICS, _bandwidth)
     if free and not may_wait:
-        local = source.settings(directory, _LOCAL_STATISTICS, _local, inherited=True)
+        local = source.settings(directory, _LOCAL_STATISTICS, _local)
     else:
         local = source.record(directory, _LOCAL_STATISTICS, _local)
     return source.record(directory, (), _cpu, accounted, settings, throttling, local)

@@ -23,7 +23,7 @@ def read_cpuset(source: Source, dirs: Dirs, *, detail: bool = True) -> Cpuset:
     """Read CPUs and memory nodes."""
     directory = directory_of(dirs, "cpuset")
     # What is in effect changes with a write to this cgroup or an ancestor, or when a CPU comes or goes.
-    if not detail and (in_effect := source.settings(directory, _IN_EFFECT, _cpus, inherited=True)) is not None:
+    if not detail and (in_effect := source.settings(directory, _IN_EFFECT, _cpus)) is not None:
         return in_effect
     cpus = id_list(source.read(directory, "cpuset.cpus"))
     mems = id_list(source.read(directory, "cpuset.mems"))
