@@ -91,6 +91,7 @@ def _status(program: str, function: Callable[[], int]) -> int:
 
 def _finished(function: Callable[[], int]) -> int:
     """Call it to its end, all that it printed written out; argparse ends programs itself after ``--help``."""
+    _hold_closed_streams()
     try:
         status = function()
     except SystemExit as end:
@@ -99,8 +100,19 @@ def _finished(function: Callable[[], int]) -> int:
     return status
 
 
+def _hold_closed_streams() -> None:
+    """Keep the numbers of streams that our caller closed from other files; to use them is an error, as it was."""
+    for number, mode in enumerate((os.O_WRONLY, os.O_RDONLY, os.O_RDONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # takes the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - for as long as the process lives
+
+
 def _write_out() -> None:
-    if sys.stdout is not None:  # None: our caller had closed it
+    if sys.stdout is not None:  # None: our caller had closed it, and there is no /dev/null
         sys.stdout.flush()
 
 

@@ -86,3 +86,16 @@ def test_help_for_a_reader_that_has_enough() -> None:
 def test_a_full_disk_is_told_once() -> None:
     """In our line, and not in Python's when it tries again at its end."""
     assert printed_to(os.open("/dev/full", os.O_WRONLY)) == (1, b"cgscope: No space left on device\n")
+
+
+def test_closed_streams_are_nobody_elses() -> None:
+    """What is opened takes none of their numbers, so that it is not written to; printing is an error, told once."""
+    script = (
+        "import os, sys; from cgscope.errors import guarded; "
+        "sys.exit(guarded('tool', lambda: sys.stdout.write(str(os.open('/', 0))) * 0))"
+    )
+    words = ["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-c", script]
+    done = subprocess.run(words, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, b"tool: Bad file descriptor\n")
+    words[2] = 'exec "$@" <&-'
+    assert subprocess.run(words, capture_output=True, check=False).stdout == b"3"
