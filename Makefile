@@ -31,11 +31,11 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	$(BIN)/lint-imports
 
 RESULTS ?= dist/bench.json
-bench: privileges $(VENV)/dev.stamp ## measure everything beside its peers, 25 minutes; ends 0 when every bar holds
+bench: privileges $(VENV)/dev.stamp ## measure everything beside its peers, 22 minutes; ends 0 when every bar holds
 	@mkdir -p $(dir $(RESULTS))
 	@$(BIN)/python -m benchmarks --json $(RESULTS)
 
-bench-quick: privileges $(VENV)/dev.stamp ## the same with fewer rounds and sizes, 4 minutes
+bench-quick: privileges $(VENV)/dev.stamp ## the same with fewer rounds and sizes, under 3 minutes
 	@mkdir -p $(dir $(RESULTS))
 	@$(BIN)/python -m benchmarks --quick --json $(RESULTS)
 
@@ -43,7 +43,7 @@ bench-docs: $(VENV)/dev.stamp ## write the last run's figures into docs/benchmar
 	@$(BIN)/python -m benchmarks.pages $(RESULTS)
 
 BASE ?= HEAD
-bench-compare: $(VENV)/dev.stamp ## run BASE=<revision> and this tree in turn; or compare FILES='A.json B.json'
+bench-compare: privileges $(VENV)/dev.stamp ## run BASE=<revision> and this tree in turn; or compare FILES='A.json B.json'
 	@$(BIN)/python -m benchmarks.compare $(or $(FILES),--base $(BASE))
 
 golden: $(VENV)/dev.stamp ## write the expected files anew; read the diff before committing it

@@ -13,7 +13,7 @@ from benchmarks.results import Results
 
 QUICK_ROUNDS: Final = 2
 ROUNDS: Final = 7
-QUICK_MINUTES: Final = 3
+QUICK_MINUTES: Final = 2.5
 MINUTES: Final = 20
 
 Candidate = TypeVar("Candidate")

@@ -195,7 +195,7 @@ def _servers(kit: Kit, stack: contextlib.ExitStack, number: int) -> Iterator[tup
         command = [node, f"--web.listen-address=127.0.0.1:{port}"]
         url = f"http://127.0.0.1:{port}/metrics"
         yield "node_exporter", stack.enter_context(_running("node_exporter", command, url, b"node_load1"))
-        if number > _MOST_FOR_NETDATA:
+        if kit.quick or number > _MOST_FOR_NETDATA:
             return
         port, netdata = _free_port(), tools.tool("netdata")
         folder = Path(kit.folder) / f"netdata-{number}"

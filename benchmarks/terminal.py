@@ -51,8 +51,9 @@ class Candidate:
 
 def measure(kit: Kit) -> None:
     """Measure all of it."""
-    with _pypi() as pypi, pods() as crowd:
-        candidates = [ours("ctop"), *_peers(kit, pypi)]
+    with contextlib.ExitStack() as stack:
+        candidates = [ours("ctop"), *_debians(kit), *(() if kit.quick else stack.enter_context(_pypi(kit)))]
+        crowd = stack.enter_context(pods())
         for number in at_sizes(kit, "lists", (JUDGED,) if kit.quick else CGROUPS):
             crowd.grow_to(number)
             for one in in_turn(candidates, kit.some(ROUNDS) if number == JUDGED else 1):
@@ -102,7 +103,7 @@ def _floor(kit: Kit) -> dict[str, float]:
     return {"cpu_msec": collected(kit, files_of_list(HEIGHT))["cpu_msec"]}
 
 
-def _peers(kit: Kit, pypi: str | None) -> Iterator[Candidate]:
+def _debians(kit: Kit) -> Iterator[Candidate]:
     tools = DebianTools(packages=PACKAGES)
     for name, words, sign in (
         ("systemd-cgtop", ("-d", "1", "--depth=10"), b"Tasks"),
@@ -114,20 +115,21 @@ def _peers(kit: Kit, pypi: str | None) -> Iterator[Candidate]:
             kit.results.missing.append(f"{name}: {error}")
         else:
             yield Candidate(name, [tool.path, *words], sign, tool.env)
-    if pypi is None:
-        kit.results.missing.append("PyPI ctop: not to be had")
-    else:
-        yield Candidate("PyPI ctop", [pypi, "--refresh", "1"], b"OWNER")
 
 
 @contextlib.contextmanager
-def _pypi() -> Iterator[str | None]:
-    """PyPI's ctop in an environment of its own, as its script has our script's name; None where it cannot be had."""
+def _pypi(kit: Kit) -> Iterator[list[Candidate]]:
+    """PyPI's ctop in an environment of its own, as its script has our script's name; none where it cannot be had."""
     with tempfile.TemporaryDirectory(prefix="cgscope-bench-") as folder:
-        done = subprocess.run([sys.executable, "-m", "venv", folder], capture_output=True, check=False)
         pip = [f"{folder}/bin/pip", "--quiet", "--disable-pip-version-check", "install", "ctop"]
-        done = subprocess.run(pip, capture_output=True, check=False) if done.returncode == 0 else done
-        yield f"{folder}/bin/ctop" if done.returncode == 0 else None
+        try:
+            for command in ([sys.executable, "-m", "venv", folder], pip):
+                subprocess.run(command, capture_output=True, check=True)
+        except subprocess.CalledProcessError as error:
+            kit.results.missing.append(f"PyPI ctop: {error}")
+            yield []
+        else:
+            yield [Candidate("PyPI ctop", [f"{folder}/bin/ctop", "--refresh", "1"], b"OWNER")]
 
 
 @dataclass(slots=True)

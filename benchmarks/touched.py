@@ -24,13 +24,15 @@ def files_read(look: Callable[[], object]) -> list[str]:
     """Names of the files from which a second look reads; the first one finds out what there is."""
     look()
     found: dict[str, None] = {}
-    pread = os.pread
 
-    def watched(fd: int, size: int, offset: int, /) -> bytes:
-        found[os.readlink(f"/proc/self/fd/{fd}")] = None
-        return pread(fd, size, offset)
+    def watched(read: Callable[..., bytes]) -> Callable[..., bytes]:
+        def call(fd: int, *more: int) -> bytes:
+            found[os.readlink(f"/proc/self/fd/{fd}")] = None
+            return read(fd, *more)
 
-    with mock.patch("os.pread", watched):
+        return call
+
+    with mock.patch("os.pread", watched(os.pread)), mock.patch("os.read", watched(os.read)):
         look()
     return [name for name in found if name.startswith("/")]
 

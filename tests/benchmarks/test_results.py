@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,6 +16,7 @@ from benchmarks.kit import in_turn
 from benchmarks.machine import ROOT
 from benchmarks.results import Results, merged, ratio
 from benchmarks.slopes import slope
+from benchmarks.touched import files_read
 
 MACHINE = {
     "when": "2026-01-02 03:04", "cpu": "a CPU", "cpus": 2, "memory_kib": 4 << 20, "hypervisor": True, "kernel": "6.1",
@@ -110,6 +112,31 @@ def test_slopes() -> None:
 def test_candidates_take_turns() -> None:
     """Each once a round, and nobody is always first."""
     assert list(in_turn("abc", 3)) == list("abccbaabc")
+
+
+def test_the_floor_reads_what_a_second_look_reads(tmp_path: Path) -> None:
+    """What only the first look reads is not part of it, nor are pipes; both ways of reading are."""
+    for name in ("once", "again", "anew"):
+        (tmp_path / name).write_text("1")
+    kept, (reading, writing) = os.open(tmp_path / "again", os.O_RDONLY), os.pipe()
+    looks: list[int] = []
+
+    def look() -> None:
+        if not looks:
+            (tmp_path / "once").read_text()
+        looks.append(os.write(writing, b"1"))
+        os.read(reading, 1)
+        os.pread(kept, 1, 0)
+        opened = os.open(tmp_path / "anew", os.O_RDONLY)
+        os.read(opened, 1)
+        os.close(opened)
+
+    try:
+        assert sorted(files_read(look)) == [str(tmp_path / "again"), str(tmp_path / "anew")]
+        assert len(looks) == 2
+    finally:
+        for fd in (kept, reading, writing):
+            os.close(fd)
 
 
 def test_tables_have_every_row(results: Results) -> None:
