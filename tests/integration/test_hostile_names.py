@@ -30,6 +30,9 @@ NAMES = {
     "traversal": "..%2F..%2Fetc",
     "no text": os.fsdecode(b"x\xff\xfe"),
     "columns": "x,y;z\t1",
+    "direction": "x\u202egnp.exe\u2066\ufeff\u200b",
+    "wide": "🦊漢字e\u0301👩‍🚀",
+    "expansion": "${x}$(id)`id`%n%s{0}{x}",
     "longest": "n" * 255,
 }
 LIMIT_BYTES = 64 << 20
