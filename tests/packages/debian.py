@@ -28,7 +28,9 @@ mount --make-rprivate /
 {view}
 for place in {places}; do echo $$ >"$place/cgroup.procs"; done
 mount --bind {root} {root}
-for name in sys dev; do mount --rbind /$name {root}/$name; done
+mount --bind /sys {root}/sys
+mount --rbind /sys/fs/cgroup {root}/sys/fs/cgroup
+mount --rbind /dev {root}/dev
 for name in {network}; do mount --bind /$name {root}/$name; done
 mount -t proc proc {root}/proc
 cd {root}
@@ -37,7 +39,7 @@ pivot_root . .before
 exec chroot . sh -ec 'umount -l /.before; rmdir /.before; exec sleep infinity'
 """
 """As a system boots: what runs in there can make containers, which a mere change of the root would mislead. Its first
-process is in the first cgroups, below which LXC makes its own."""
+process is in the first cgroups, below which LXC makes its own. What the view of cgroups covers does not come along."""
 
 
 class Debian:
