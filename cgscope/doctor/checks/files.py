@@ -27,11 +27,12 @@ def check(machine: Machine) -> Iterator[Finding]:
         yield unknown(subject, "only root may look", "try again with sudo")
         return
     here = {mount.device for process in ("self", "1") for mount in _ours(machine, process)}  # a pod sees few of them
-    inside = [{mount.device for mount in _ours(machine, pid)} for pid in _first_processes(machine)]
-    served = sum(bool(devices & here) for devices in inside)
-    dead = sum(bool(devices - here) for devices in inside)
+    inside = {pid: {mount.device for mount in _ours(machine, pid)} for pid in _first_processes(machine)}
+    served = sum(bool(devices & here) for devices in inside.values())
+    dead = [pid for pid, devices in inside.items() if devices - here]
     if dead:
-        yield problem(subject, f"{dead} with files that nobody serves", "procfs-fuse mount repairs them")
+        found = f"{len(dead)} with files that nobody serves (process {dead[0]})"
+        yield problem(subject, found, "procfs-fuse mount, with the same folder as before, repairs them")
     if served == len(inside):
         yield ok(subject, f"{served} of {len(inside)} have them" if inside else "none")
     else:

@@ -206,15 +206,25 @@ def test_files_in_containers(tmp_path: Path, devices: dict[int, str | None], ver
         (tmp_path / f"proc/{pid}/ns/mnt").symlink_to(f"mnt:[{number}]")
     found = list(files.check(Machine(str(tmp_path), euid=0)))
     assert [one.verdict for one in found] == verdicts
+    assert all("process 7" in one.found for one in found if one.verdict is Verdict.PROBLEM)
 
 
 def test_root_without_capabilities(tmp_path: Path) -> None:
     """Root of a container is told which capabilities it needs and which would help."""
     write(tmp_path, "proc/self/status", "Name:\tx\nCapEff:\t0000000000000004\n")
+    write(tmp_path, "proc/self/uid_map", "         0          0 4294967295\n")
     found = by_subject(privileges.check(Machine(str(tmp_path), euid=0)))
+    assert found["user"].verdict is Verdict.OK
     assert found["CAP_SYS_ADMIN"].verdict is Verdict.PROBLEM
     assert found["CAP_SYS_RESOURCE"].verdict is Verdict.NOTE
     assert found["CAP_DAC_READ_SEARCH"].verdict is Verdict.OK
+
+
+def test_root_of_a_user_namespace(tmp_path: Path) -> None:
+    """Its capabilities are its namespace's, and who reads the report is told so."""
+    write(tmp_path, "proc/self/status", "CapEff:\tffffffffffffffff\n")
+    write(tmp_path, "proc/self/uid_map", "         0       1000          1\n")
+    assert by_subject(privileges.check(Machine(str(tmp_path), euid=0)))["user"].verdict is Verdict.NOTE
 
 
 def test_no_cgroups(tmp_path: Path) -> None:
