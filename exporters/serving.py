@@ -43,7 +43,7 @@ class Service:
             self._pages.run,
             lambda: self.scraper,
             fs_root=chosen.settings.fs_root,
-            state_path=chosen.alert_state,
+            state_path=chosen.alert_state if self._exporter.oom.remembers else None,
         )
         site = Site(
             pages=self._pages,

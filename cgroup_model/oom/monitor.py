@@ -85,6 +85,11 @@ class OomMonitor:
             self._thread = threading.Thread(target=self._run, args=(self._books,), name="oom-watch", daemon=True)
             self._thread.start()
 
+    @property
+    def remembers(self) -> bool:
+        """Whether the state file is ours: another process may have it, or nobody may write there."""
+        return self._file is not None
+
     def report(self, *, page: bool = False) -> Report:
         """Look at everything once more and give the ledger as of now.
 
@@ -205,5 +210,6 @@ def _open_state(path: str) -> StateFile | None:
     try:
         return StateFile(path)
     except OSError as error:
-        log.warning("OOM kills are not remembered: %s: %s", path, error.strerror)
+        reason = "another exporter uses it" if isinstance(error, BlockingIOError) else error.strerror
+        log.warning("OOM kills are not remembered: %s: %s", path, reason)
         return None

@@ -52,9 +52,12 @@ def load(path: str) -> dict[Key, Track]:
             return dict(_entries(json.loads(file.read(_MOST_BYTES))))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("what fired before is not known: %s: %s", path, error)
-        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error
+    except (KeyError, TypeError, AttributeError):
+        reason = ValueError("not a list of alerts as exporters write it")
+    log.warning("what fired before is not known: %s: %s", path, reason)
+    return {}
 
 
 def forget(path: str) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import bcrypt
 import pytest
 
+from cgroup_model.oom.state import StateFile
 from cgroup_model.snapshot import Need
 from cgscope.yamlfile import ConfigError
 from exporters.families import FAMILIES
@@ -72,7 +73,8 @@ async def serving(
 ) -> AsyncIterator[Service]:
     """Serve a scene on a free port."""
     SCENES["v2-docker"](folder)
-    chosen = Options(listen=("127.0.0.1:0",), settings=settings(folder, collectors={}), **more)  # type: ignore[arg-type]
+    more.setdefault("settings", settings(folder, collectors={}))
+    chosen = Options(listen=("127.0.0.1:0",), **more)  # type: ignore[arg-type]
     service = Service(chosen, reread or (lambda: chosen), bounds)
     try:
         await service.start()
@@ -360,6 +362,21 @@ def test_the_ledger_of_oom_kills_outlives_a_reload(tmp_path: Path) -> None:
         return Options(settings=settings(tmp_path, collectors={}, cgroups="all"))
 
     visit(tmp_path, guest, reread=others)
+
+
+def test_two_exporters_do_not_share_what_they_remember(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One that is started beside another, without alerts and with the same state file, leaves the other's alone."""
+    (tmp_path / "state").mkdir()
+    remembered = tmp_path / "state" / "alerts.json"
+    remembered.write_text("[]")
+
+    async def guest(_: Service) -> None:
+        assert remembered.exists()
+        assert "another exporter uses it" in caplog.text
+
+    chosen = settings(tmp_path, collectors={}, oom_state=str(tmp_path / "state" / "oom.json"))
+    with contextlib.closing(StateFile(str(chosen.oom_state))):
+        visit(tmp_path, guest, settings=chosen, alert_state=str(remembered))
 
 
 def test_a_sheet_is_made_of_what_is_asked_for(tmp_path: Path) -> None:

@@ -179,12 +179,22 @@ def test_what_vanished_while_nobody_looked_is_resolved(tmp_path: Path) -> None:
     assert [alert.name for alert in new.evaluate(160.0, {}).resolved] == ["Past"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", '[{"alert": "x"}]', "null", '{"a": 1}', '[{"severity": "x"}]'])
-def test_a_damaged_memory_is_none(tmp_path: Path, text: str) -> None:
-    """What cannot be understood is as good as nothing."""
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "Expecting value"),
+        ("{", "Expecting property"),
+        *((text, "not a list of alerts") for text in ("[1]", '[{"alert": "x"}]', "null", '{"a": 1}')),
+        ('[{"severity": "x"}]', "no severity 'x'"),
+        ("[" * 100_000, "maximum recursion depth"),
+    ],
+)
+def test_a_damaged_memory_is_none(tmp_path: Path, text: str, why: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be understood is as good as nothing, and one line says so."""
     path = tmp_path / "alerts.json"
     path.write_text(text)
     assert load(str(path)) == {}
+    assert f"what fired before is not known: {path}: {why}" in caplog.text
 
 
 OOM = Rule(
