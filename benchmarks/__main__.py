@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from typing import Final
 
 from benchmarks import reads, scrapes, sizes, starts, survival, syscalls, tables, terminal
 from benchmarks.bars import verdicts
-from benchmarks.kit import MINUTES, QUICK_MINUTES, QUICK_ROUNDS, ROUNDS, Kit, Part
+from benchmarks.kit import MINUTES, QUICK_MINUTES, QUICK_ROUNDS, ROUNDS, Kit, Part, end_in_order
 from benchmarks.machine import describe
 from benchmarks.programs import build
 from benchmarks.results import Results
@@ -53,8 +52,7 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.part) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # mounts and cgroups are removed
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell's background job ignores it
+    end_in_order()
     rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     minutes = options.minutes or (QUICK_MINUTES if options.quick else MINUTES)
     results = run(options.part or list(PARTS), rounds=rounds, quick=options.quick, minutes=minutes)

@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from typing import Final
 from benchmarks import terminal
 from benchmarks.container import container
 from benchmarks.crowd import crowd, tell_docker
-from benchmarks.kit import QUICK_ROUNDS, ROUNDS, Kit, in_turn
+from benchmarks.kit import Kit, end_in_order, in_turn
 from benchmarks.machine import ROOT
 from benchmarks.programs import build
 from benchmarks.reads import OPEN_FILES, Case, bind, one_round
@@ -38,6 +39,7 @@ Trees = Mapping[str, str]
 POLLING: Final = 100
 SCRAPED: Final = 1000
 SCRAPES: Final = 6
+ROUNDS: Final = 5
 SLOW_ROUNDS: Final = 3
 HEAD: Final = ("case", "candidate", "figure", "before", "after", "ratio")
 
@@ -49,16 +51,17 @@ def main() -> int:
     parser.add_argument("--base", metavar="REVISION", help="run this one and the present tree in turn")
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help=f"default {ROUNDS}")
     options = parser.parse_args()
-    if options.base is None and len(options.files) == 2:
-        try:
-            table = of_files(*(Results.read(path) for path in options.files))
-        except (OSError, ValueError) as error:
-            print(f"compare: {error}", file=sys.stderr)
-            return 1
-    elif options.base is not None and not options.files:
-        table = of_revisions(options.base, options.rounds)
-    else:
+    if (options.base is None) != (len(options.files) == 2) or len(options.files) not in (0, 2):
         parser.error("two files of results, or --base REVISION")
+    end_in_order()
+    try:
+        if options.base is None:
+            table = of_files(*(Results.read(path) for path in options.files))
+        else:
+            table = of_revisions(options.base, options.rounds)
+    except (OSError, ValueError, subprocess.CalledProcessError) as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return 1
     print(text(table), end="")
     return 0
 
@@ -74,12 +77,14 @@ def of_revisions(base: str, rounds: int) -> Table:
     results = Results()
     with tempfile.TemporaryDirectory(prefix="cgscope-bench-") as folder, _tree(base, folder) as code:
         os.chmod(folder, 0o755)  # noqa: S103 - the container's programs read below it
-        kit = Kit(folder, build(folder), results, rounds <= QUICK_ROUNDS, rounds)
+        kit = Kit(folder, build(folder), results, quick=True, rounds=rounds)
         trees = {"before": code, "after": str(ROOT)}
         for tree in trees.values():
             compile_packages(Path(tree))
         for part in (_reads, _sizes, _scrapes, _lists):
+            began = time.monotonic()
             part(kit, trees)
+            print(f"{part.__name__.strip('_')}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     rows = [
         (row, results.find(row.case, "after", row.figure, row.size))
         for row in results.rows
@@ -105,7 +110,7 @@ def _reads(kit: Kit, trees: Trees) -> None:
 def _sizes(kit: Kit, trees: Trees) -> None:
     with _servers(kit, trees, "many") as servers, crowd() as containers:
         containers.grow_to(POLLING)
-        for name in in_turn(servers, kit.some(SLOW_ROUNDS)):
+        for name in in_turn(servers, SLOW_ROUNDS):
             polled(kit, containers, name, servers[name])
         for name, server in servers.items():
             kit.results.add(MEMORY, name, server.memory(), size=POLLING, of="containers")
@@ -128,7 +133,7 @@ def _lists(kit: Kit, trees: Trees) -> None:
     with terminal.pods() as crowd_of_pods:
         crowd_of_pods.grow_to(terminal.JUDGED)
         candidates = [terminal.ours(name, code) for name, code in trees.items()]
-        for one in in_turn(candidates, kit.some(SLOW_ROUNDS)):
+        for one in in_turn(candidates, SLOW_ROUNDS):
             terminal.add(kit, one, terminal.JUDGED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,12 @@ def at_sizes(kit: Kit, what: str, sizes: Sequence[int]) -> Iterator[int]:
             kit.results.missing.append(f"{what} at {size:,}: no time was left")
         else:
             yield size
+
+
+def end_in_order() -> None:
+    """Have mounts and cgroups removed also where the run is ended, or interrupted as a job in the background."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
 
 
 Part = Callable[[Kit], None]

@@ -24,12 +24,19 @@ class Screen:
     """A running program."""
 
     def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str] | None = None, code: str | None = None
+        self,
+        command: Sequence[str],
+        settings: str,
+        environment: Mapping[str, str] | None = None,
+        code: str | None = None,
     ) -> None:
-        """Start it, in the folder ``code`` if there is one, where Python looks for modules first."""
+        """Start it, in the folder ``code`` if there is one, where Python looks for modules first.
+
+        ``settings`` is a folder of the run's own: htop makes one wherever it looks for its settings.
+        """
         self._master, slave = pty.openpty()
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", HEIGHT, WIDTH, 0, 0))
-        given = {**(environment or os.environ), "TERM": "xterm-256color", "XDG_CONFIG_HOME": "/nonexistent"}
+        given = {**(environment or os.environ), "TERM": "xterm-256color", "XDG_CONFIG_HOME": settings}
         if code is not None:
             given["PYTHONPATH"] = code
         self._started = time.monotonic()

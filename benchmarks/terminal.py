@@ -69,15 +69,15 @@ def ours(name: str, code: str | None = None) -> Candidate:
 def add(kit: Kit, candidate: Candidate, number: int) -> None:
     """Run one candidate once. A peer does not survive cgroups that are removed meanwhile."""
     try:
-        figures = _watched(candidate)
+        figures = _watched(candidate, kit.folder)
     except OSError as error:
         kit.results.missing.append(f"{candidate.name} at {number:,} cgroups: {error!s:.300}")
     else:
         kit.results.add(CASE, candidate.name, figures, size=number, of="cgroups")
 
 
-def _watched(candidate: Candidate) -> dict[str, float]:
-    screen = Screen(candidate.command, candidate.environment, candidate.code)
+def _watched(candidate: Candidate, folder: str) -> dict[str, float]:
+    screen = Screen(candidate.command, folder, candidate.environment, candidate.code)
     try:
         first, deadline = None, time.monotonic() + PATIENCE_SECONDS
         while first is None and time.monotonic() < deadline:
