@@ -66,6 +66,20 @@ def test_the_exporter_may_do_what_it_does() -> None:
 
 
 @pytest.mark.parametrize("unit", UNITS)
+def test_systemd_understands_them(unit: str, tmp_path: Path) -> None:
+    """`systemd-analyze verify` knows every directive, value and system call, and finds what is to be started."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    (tmp_path / unit).symlink_to("/bin/true")
+    file = tmp_path / f"{unit}.service"
+    text = (ROOT / f"deploy/systemd/{unit}.service").read_text(encoding="utf-8")
+    file.write_text(text.replace("/usr/bin/", f"{tmp_path}/"), encoding="utf-8")
+    command = ["systemd-analyze", "verify", "--man=no", str(file)]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert [line for line in said.splitlines() if unit in line] == []  # others' units are not our concern
+
+
+@pytest.mark.parametrize("unit", UNITS)
 def test_noted_exposure(unit: str) -> None:
     """`systemd-analyze security --offline` comes to the figure in docs/security.md."""
     if shutil.which("systemd-analyze") is None:
