@@ -26,7 +26,7 @@ from exporters.readers.machine import MachineReading
 from exporters.sheet import Part, Sheet
 from exporters.status import Outcome, Status
 from exporters.subject import ROOT, Machine, Subject, World
-from exporters.takers import Crew, Taker, Takers
+from exporters.takers import Crew, Takers
 
 _SELF: Final = "exporter"  # the family that tells how the others did
 
@@ -71,7 +71,7 @@ class Scraper:
         sheet = Sheet(wanted)
         outcomes = {family.name: Outcome() for family in wanted}
         began = time.perf_counter()
-        self._world.begin()
+        self._begin()
         machine = self._machine(wanted)
         self._scrape_containers(sheet, [one for one in wanted if one.of == "container"], outcomes, machine)
         for family in wanted:
@@ -86,15 +86,16 @@ class Scraper:
         """Read one cgroup anew, with all families that are switched on. One that is gone leaves the sheet empty."""
         families = [family for family in self.families.values() if family.of == "container"]
         sheet = Sheet(families)
-        crew = Crew(Taker.of(sheet.parts[family.name], Outcome()) for family in families)
+        crew = Crew((sheet.parts[family.name], Outcome()) for family in families)
         needs = functools.reduce(operator.or_, (family.needs for family in families), Need.NOTHING)
-        self._world.begin()
+        self._begin()
         machine = self._machine(families)
         with contextlib.suppress(CgroupGone, OutOfSight):
             cgroup = self._model.tree.cgroup(path)
             for subject in self._subjects([cgroup], needs, machine):
                 if subject.cgroup is cgroup:
-                    crew.place(self._takers.take(crew, subject))
+                    crew.place(*self._takers.take(crew, subject))
+            crew.done()
         return sheet
 
     def identity(self, cgroup: Cgroup) -> tuple[Identity, Names]:
@@ -107,6 +108,10 @@ class Scraper:
         return known
 
     # ---------------------------------------------------------------------------------------- internals
+
+    def _begin(self) -> None:
+        self._world.begin()
+        self._takers.begin(self._world.settings)
 
     def _machine(self, wanted: Collection[Family]) -> Machine:
         reader = self._world.machine
@@ -138,7 +143,7 @@ class Scraper:
         status = self.status
         status.containers = status.series = 0
         status.read_seconds = 0.0
-        crew = Crew(Taker.of(sheet.parts[family.name], outcomes[family.name]) for family in families)
+        crew = Crew((sheet.parts[family.name], outcomes[family.name]) for family in families)
         seen: set[str] = set()
         vanished = len(cgroups)
         for subject in self._subjects(cgroups, needs, machine):
@@ -146,13 +151,15 @@ class Scraper:
             if subject.names.text in seen:
                 continue  # two names that only differ in bytes that are no text: one series of each name is allowed
             seen.add(subject.names.text)
-            taken = self._takers.take(crew, subject)
-            if self._max_series and status.series + taken.size > self._max_series:
-                status.series_dropped += taken.size
+            steady, others = self._takers.take(crew, subject)
+            size = steady.size + others.size
+            if self._max_series and status.series + size > self._max_series:
+                status.series_dropped += size
                 continue
-            status.series += taken.size
+            status.series += size
             status.containers += 1
-            crew.place(taken)
+            crew.place(steady, others)
+        crew.done()
         status.vanished += vanished
 
     def _subjects(self, cgroups: list[Cgroup], needs: Need, machine: Machine) -> Iterator[Subject]:

@@ -58,25 +58,19 @@ def header(metric: Metric, form: Format) -> str:
 def _lines(metric: Metric, part: Part, index: int, form: Format) -> list[str]:
     """Write all samples that one column has."""
     column = part.group.columns[index]
-    name, convert = metric.name, column.convert
+    name = metric.name
     if part.group.labels or part.family.of == "machine" or column.exemplar:
         return _labelled_lines(name, part, index, form)
     constant = pairs(column.constant)
     tail = f",{constant}}} " if constant else "} "
-    if convert is None:
-        return [f"{name}{who.text}{tail}{row[index]}\n" for who, _, row in part.rows if row[index] is not None]
-    return [
-        f"{name}{who.text}{tail}{value}\n"
-        for who, _, row in part.rows
-        if row[index] is not None and (value := convert(row[index])) is not None
-    ]
+    return [f"{name}{who.text}{tail}{row[index]}\n" for who, _, row in part.rows if row[index] is not None]
 
 
 def _labelled_lines(name: str, part: Part, index: int, form: Format) -> list[str]:
     group, column = part.group, part.group.columns[index]
     lines = []
     for who, labels, row in part.rows:
-        value = row[index] if column.convert is None or row[index] is None else column.convert(row[index])
+        value = row[index]
         if value is not None:
             exemplar = group.exemplar(index, row) if form == "openmetrics" else None
             more = _exemplar(exemplar) if exemplar is not None else ""

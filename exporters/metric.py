@@ -72,7 +72,8 @@ class Group:
 
     ``select`` gets a subject (a container or the machine) and gives its record, or None when there is none.
     With ``labels`` it gives pairs of label values and record instead, any number of them. ``origin`` documents where
-    the values come from when they are not fields that dialects read.
+    the values come from when they are not fields that dialects read. ``lasting``: they are made of nothing but the
+    family's ``parts``. ``values`` takes them out of a record, as they are on the page.
     """
 
     record: type
@@ -80,14 +81,14 @@ class Group:
     columns: tuple[Column, ...]
     labels: tuple[str, ...] = ()
     origin: str = ""
+    lasting: bool = True
     values: Callable[[Any], tuple[Any, ...]] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         # Exemplars follow the columns' own values.
         paths = [column.path for column in self.columns] + [one.exemplar for one in self.columns if one.exemplar]
-        getter = attrgetter(*paths)
-        # attrgetter gives a bare value for one path and a tuple for several.
-        object.__setattr__(self, "values", getter if len(paths) > 1 else lambda record: (getter(record),))
+        converts = [(index, column.convert) for index, column in enumerate(self.columns) if column.convert is not None]
+        object.__setattr__(self, "values", _taking(attributes(paths), converts))
 
     def exemplar(self, index: int, row: tuple[Any, ...]) -> Exemplar | None:
         """Find the exemplar of a column in a row."""
@@ -110,8 +111,9 @@ class Family:
     """A subject: what it needs of a snapshot, and its groups.
 
     ``of`` is what the groups select from: each ``container`` or the ``machine``, once per page. ``departed``: it has
-    something to say of containers that are gone, too. ``parts``: those fields of a container's snapshot that all its
-    values are made of, with its identity and names; () when they are made of anything else, too (the time, readers).
+    something to say of containers that are gone, too. ``parts``: those fields of a container's snapshot that its values
+    are made of, with its identity, its names and what `World.settings` gives; None when they are made of anything else,
+    too (the time, readers), as are those of groups that are not ``lasting``.
     """
 
     name: str
@@ -122,12 +124,38 @@ class Family:
     default: bool = True
     why_off: str = ""  # why it is not on by default
     departed: bool = False
-    parts: tuple[str, ...] = ()
+    parts: tuple[str, ...] | None = None
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """Every metric once, in the order of the page."""
         return tuple(dict.fromkeys(column.metric for group in self.groups for column in group.columns))
+
+
+def attributes(paths: Iterable[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Make what takes attributes out of an object, as `operator.attrgetter` does, but always a tuple."""
+    names = tuple(paths)
+    if not names:
+        return lambda _object: ()
+    getter = attrgetter(*names)
+    return getter if len(names) > 1 else lambda record: (getter(record),)
+
+
+def _taking(
+    take: Callable[[Any], tuple[Any, ...]], converts: list[tuple[int, Convert]]
+) -> Callable[[Any], tuple[Any, ...]]:
+    """Make what takes the values of a row out of a record, as they are on the page."""
+    if not converts:
+        return take
+
+    def converted(record: object) -> tuple[Any, ...]:
+        values = list(take(record))
+        for index, convert in converts:
+            if values[index] is not None:
+                values[index] = convert(values[index])
+        return tuple(values)
+
+    return converted
 
 
 # ------------------------------------------------------------------------------------------ declarations

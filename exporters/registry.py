@@ -17,7 +17,7 @@ from prometheus_client.samples import Exemplar as PrometheusExemplar
 from exporters.collector import Scraper
 from exporters.labels import clean
 from exporters.metric import Exemplar, Metric
-from exporters.sheet import Part, Sheet, value_of
+from exporters.sheet import Part, Sheet
 
 _TYPES = {"counter": "counter", "gauge": "gauge", "untyped": "unknown"}
 
@@ -60,7 +60,7 @@ def _family(metric: Metric) -> PrometheusMetric:
 def _add(family: PrometheusMetric, metric: Metric, part: Part, index: int) -> None:
     column = part.group.columns[index]
     for names, labels, row in part.rows:
-        value = value_of(column, row[index])
+        value = row[index]
         if value is not None:
             own = {name: clean(text) for name, text in zip(part.group.labels, labels, strict=True) if text}
             named = {**names.labels, **own, **dict(column.constant)}

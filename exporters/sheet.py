@@ -1,7 +1,7 @@
 """What one scrape found, before anybody knows in which format it is wanted: rows of values, group by group.
 
-Values stay what they are until they are written: 1,000 containers with 100 values are a few megabytes here, and twenty
-as text.
+Values stay numbers until they are written: 1,000 containers with 100 values are a few megabytes here, and twenty as
+text.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from exporters.labels import Names
-from exporters.metric import Column, Family, Group, LabelValues, Metric
+from exporters.metric import Family, Group, LabelValues, Metric
 
 Row = tuple[Names, LabelValues, tuple[Any, ...]]
 """Whose, values of the group's own labels, values in the order of the group's columns."""
@@ -40,10 +40,3 @@ class Sheet:
                 for index, column in enumerate(part.group.columns):
                     places.setdefault(column.metric, []).append((part, index))
         yield from places.items()
-
-
-def value_of(column: Column, value: Any) -> Any:  # noqa: ANN401 - whatever the record has
-    """Turn a record's value into the page's; None: absent."""
-    if value is None or column.convert is None:
-        return value
-    return column.convert(value)

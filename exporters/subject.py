@@ -68,6 +68,11 @@ class World:
         if self.procfs_fuse is not None:
             self.procfs_fuse.begin()
 
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """What containers' values are made of that holds for all of them."""
+        return self.device_names, self.engine_labels
+
     def keep_only(self, alive: set[tuple[str, int]]) -> None:
         """Forget what is remembered of all cgroups but these (path, inode)."""
         for reader in (self.network, self.starts, self.filesystem, self.schedstat, self.oom):

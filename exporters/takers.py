@@ -10,12 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import field
-from operator import attrgetter
 from typing import Any, Final
 
 from cgroup_model.record import dataclass
-from cgroup_model.snapshot import Snapshot
 from exporters.labels import Names
+from exporters.metric import Group, attributes
 from exporters.sheet import Part, Row
 from exporters.status import Outcome
 from exporters.subject import Subject
@@ -38,29 +37,33 @@ class Taken:
     size: int  # values
 
 
+_NOTHING: Final = Taken((), (), (), 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Taker:
-    """One family in one scrape."""
+    """One family in one scrape, as far as its values last, or the rest of it. ``first`` numbers its parts."""
 
     name: str
     departed: bool  # tells of cgroups that are gone, too
     outcome: Outcome
-    places: tuple[list[Row], ...]
+    first: int
     plain: tuple[_Step, ...]
     labelled: tuple[_Step, ...]
     parts: tuple[str, ...]  # of a snapshot, that all its values are made of
 
     @classmethod
-    def of(cls, parts: list[Part], outcome: Outcome) -> Taker:
-        """Prepare the steps."""
-        steps = [(bool(part.group.labels), number, part.group) for number, part in enumerate(parts)]
-        plain, labelled = (
-            tuple((number, group.select, group.values) for has_labels, number, group in steps if has_labels is wanted)
-            for wanted in (False, True)
-        )
+    def of(cls, parts: list[Part], outcome: Outcome, first: int, *, lasting: bool) -> Taker | None:
+        """Prepare the steps; None if there are none."""
         family = parts[0].family
-        places = tuple(part.rows for part in parts)
-        return cls(family.name, family.departed, outcome, places, plain, labelled, family.parts)
+        steps = [
+            (number, part.group)
+            for number, part in enumerate(parts)
+            if (part.group.lasting and family.parts is not None) is lasting
+        ]
+        plain = _steps(one for one in steps if not one[1].labels)
+        labelled = _steps(one for one in steps if one[1].labels)
+        return cls(family.name, family.departed, outcome, first, plain, labelled, family.parts or ()) if steps else None
 
     def take(self, subject: Subject, first: int, numbers: list[int], rows: list[Row]) -> None:
         """Take all values of a container: append its rows, and the numbers of their parts, which begin at ``first``."""
@@ -76,26 +79,43 @@ class Taker:
                 rows.append((names, labels, values(record)))
 
 
+def _steps(groups: Iterable[tuple[int, Group]]) -> tuple[_Step, ...]:
+    return tuple((number, group.select, group.values) for number, group in groups)
+
+
 class Crew:
     """All families of one scrape. ``steady`` are those whose values can be remembered."""
 
-    def __init__(self, takers: Iterable[Taker]) -> None:
+    def __init__(self, families: Iterable[tuple[list[Part], Outcome]]) -> None:
         """Number the parts of all of them."""
-        self._appends: list[Callable[[Row], None]] = []
-        self.steady: list[tuple[int, Taker]] = []  # with the number of the family's first part
-        self.others: list[tuple[int, Taker]] = []
-        for taker in takers:
-            (self.steady if taker.parts else self.others).append((len(self._appends), taker))
-            self._appends += [place.append for place in taker.places]
-        self.names = tuple(taker.name for _first, taker in self.steady)
-        self.said = _getter(dict.fromkeys(part for _first, taker in self.steady for part in taker.parts))
-        self.said_of = [_getter(taker.parts) for _first, taker in self.steady]
+        self._places: list[list[Row]] = []
+        self.steady: list[Taker] = []
+        self.others: list[Taker] = []
+        for parts, outcome in families:
+            for takers, lasting in ((self.steady, True), (self.others, False)):
+                if (taker := Taker.of(parts, outcome, len(self._places), lasting=lasting)) is not None:
+                    takers.append(taker)
+            self._places += [part.rows for part in parts]
+        self.names = tuple(taker.name for taker in self.steady)
+        self.said = attributes(dict.fromkeys(part for taker in self.steady for part in taker.parts))
+        self.said_of = [attributes(taker.parts) for taker in self.steady]
+        self._alike: list[Sequence[Row]] = []  # rows of containers that have them in the same parts
+        self._numbers: Sequence[int] = ()
 
-    def place(self, taken: Taken) -> None:
-        """Put the rows where they belong."""
-        appends = self._appends
-        for number, row in zip(taken.numbers, taken.rows, strict=True):
-            appends[number](row)
+    def place(self, steady: Taken, others: Taken) -> None:
+        """Put the rows of a container where they belong; those of the steady families wait for `done`."""
+        if steady.numbers is not self._numbers:
+            self.done()
+            self._numbers = steady.numbers
+        self._alike.append(steady.rows)
+        for number, row in zip(others.numbers, others.rows, strict=True):
+            self._places[number].append(row)
+
+    def done(self) -> None:
+        """Put down the rows that wait, part by part."""
+        for number, rows in zip(self._numbers, zip(*self._alike, strict=True), strict=True):
+            self._places[number] += rows
+        self._numbers, self._alike = (), []
 
 
 @dataclass(slots=True)
@@ -112,29 +132,22 @@ class Takers:
     """What is remembered from one scrape to the next. One for all scrapes."""
 
     def __init__(self) -> None:
+        self._settings: object = None
         self._known: dict[tuple[str, int], _Known] = {}
         self._numbers: dict[tuple[int, ...], tuple[int, ...]] = {}  # nearly all containers have the same
         self._logged: set[tuple[str, str]] = set()
 
-    def take(self, crew: Crew, subject: Subject) -> Taken:
-        """Let every family take its values of one container."""
+    def begin(self, settings: object) -> None:
+        """Begin a scrape; when what holds for all containers is not what it was, nothing is remembered."""
+        if settings != self._settings:
+            self._settings = settings
+            self._known.clear()
+
+    def take(self, crew: Crew, subject: Subject) -> tuple[Taken, Taken]:
+        """Let every family take its values of one container: the steady ones, and the others."""
         if subject.departed:
-            takers = [one for one in (*crew.steady, *crew.others) if one[1].departed]
-            numbers: list[int] = []
-            rows: list[Row] = []
-            size = 0
-        else:
-            takers = crew.others
-            steady = self._steady(crew, subject)
-            numbers, rows, size = list(steady.numbers), list(steady.rows), steady.size
-        known = len(rows)
-        then = time.perf_counter()
-        for first, taker in takers:
-            self._take(taker, subject, first, numbers, rows)
-            now = time.perf_counter()
-            taker.outcome.duration_seconds += now - then
-            then = now
-        return Taken((), numbers, rows, size + _size(rows[known:]))
+            return _NOTHING, self._asked((one for one in (*crew.steady, *crew.others) if one.departed), subject)
+        return self._steady(crew, subject), self._asked(crew.others, subject)
 
     def failed(self, name: str, outcome: Outcome, error: Exception) -> None:
         """Count a failure of a family, and log it once."""
@@ -151,6 +164,18 @@ class Takers:
 
     # ---------------------------------------------------------------------------------------- internals
 
+    def _asked(self, takers: Iterable[Taker], subject: Subject) -> Taken:
+        """Let families take their values, whatever they had before."""
+        numbers: list[int] = []
+        rows: list[Row] = []
+        then = time.perf_counter()
+        for taker in takers:
+            self._take(taker, subject, taker.first, numbers, rows)
+            now = time.perf_counter()
+            taker.outcome.duration_seconds += now - then
+            then = now
+        return Taken((), numbers, rows, _size(rows))
+
     def _steady(self, crew: Crew, subject: Subject) -> Taken:
         """Give what the steady families took, without asking any when the snapshot says the same in all their parts."""
         key = (subject.cgroup.path, subject.cgroup.inode)
@@ -164,7 +189,7 @@ class Takers:
         numbers: list[int] = []
         rows: list[Row] = []
         size, failures = 0, 0
-        for (first, taker), said_of in zip(crew.steady, crew.said_of, strict=True):
+        for taker, said_of in zip(crew.steady, crew.said_of, strict=True):
             part = said_of(subject.snapshot)
             taken = known.families.get(taker.name)
             if taken is None or taken.said != part:
@@ -173,7 +198,7 @@ class Takers:
                 if taker.outcome.failures != before:
                     failures += 1
                     del known.families[taker.name]
-            numbers += [first + number for number in taken.numbers]
+            numbers += [taker.first + number for number in taken.numbers]
             rows += taken.rows
             size += taken.size
         together = Taken(said, self._shared(numbers), tuple(rows), size)
@@ -205,13 +230,3 @@ class Takers:
 
 def _size(rows: Iterable[Row]) -> int:
     return sum([len(row[2]) - row[2].count(None) for row in rows])
-
-
-def _getter(parts: Iterable[str]) -> Callable[[Snapshot], tuple[Any, ...]]:
-    """Make what takes these parts out of a snapshot."""
-    names = tuple(parts)
-    if not names:
-        return lambda _snapshot: ()
-    one: Callable[[Snapshot], Any] = attrgetter(*names)
-    # attrgetter gives a bare value for one name and a tuple for several.
-    return one if len(names) > 1 else lambda snapshot: (one(snapshot),)

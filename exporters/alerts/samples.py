@@ -10,7 +10,7 @@ from exporters.alerts.series import Labels
 from exporters.families import FAMILIES
 from exporters.labels import Names, clean
 from exporters.metric import LabelValues
-from exporters.sheet import Part, Sheet, value_of
+from exporters.sheet import Part, Sheet
 
 _APART: Final = frozenset({"kind", "container_id"})  # only in container_info, whatever --naming
 _Pairs = tuple[tuple[str, str], ...]
@@ -43,7 +43,7 @@ class Sampler:
     def _take(self, values: dict[Labels, float], part: Part, index: int, before: dict[str, Labels]) -> None:
         column = part.group.columns[index]
         for names, own, row in part.rows:
-            value = value_of(column, row[index])
+            value = row[index]
             if value is not None:
                 labels = self._labels(names, before)
                 if own or column.constant:

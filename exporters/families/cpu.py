@@ -143,5 +143,6 @@ FAMILIES = (
         needs=Need.CPU | Need.CPU_PER_CPU,
         default=False,
         why_off="two series per CPU and container",
+        parts=("cpu",),
     ),
 )

@@ -44,5 +44,6 @@ FAMILIES = (
         needs=Need.HUGETLB,
         default=False,
         why_off="few containers use huge pages, and every container's directory has to be listed",
+        parts=("hugetlb",),
     ),
 )

@@ -111,6 +111,6 @@ FAMILIES = (
             ),
         ),
         departed=True,
-        parts=("path",),  # identity, names and which labels to show are all that the rest is made of
+        parts=(),
     ),
 )

@@ -86,6 +86,7 @@ FAMILIES = (
             Group(Io, _io, (gauge("container_spec_io_weight", "Share of I/O beside others; default 100.", "weight"),)),
         ),
         needs=Need.IO,
+        parts=("io",),
     ),
     Family(
         "blkio",
@@ -101,5 +102,6 @@ FAMILIES = (
         needs=Need.IO,
         default=False,
         why_off="the same numbers as in io",
+        parts=("io",),
     ),
 )

@@ -40,6 +40,7 @@ FAMILIES = (
                     ),
                 ),
                 origin="the clock of the scrape",
+                lasting=False,
             ),
             Group(
                 Start,
@@ -50,6 +51,7 @@ FAMILIES = (
                     ),
                 ),
                 origin="/proc/PID/stat of its processes",
+                lasting=False,
             ),
             Group(
                 Core,
@@ -67,5 +69,6 @@ FAMILIES = (
             ),
         ),
         needs=Need.CORE | Need.PIDS,
+        parts=("core",),
     ),
 )

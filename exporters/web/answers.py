@@ -10,7 +10,7 @@ from cgroup_model.oom import Account, Report, Victim
 from exporters.alerts.state import Alert, Outcome
 from exporters.families import FAMILIES
 from exporters.labels import clean
-from exporters.sheet import Sheet, value_of
+from exporters.sheet import Sheet
 from exporters.status import Status
 
 
@@ -34,7 +34,7 @@ def container(sheet: Sheet, path: str) -> dict[str, Any]:
         for metric, places in sheet.metrics()
         for part, index in places
         for names, labels, row in part.rows
-        if names.labels.get("id") == path and (value := value_of(part.group.columns[index], row[index])) is not None
+        if names.labels.get("id") == path and (value := row[index]) is not None
     ]
     return {"id": path, "values": values}
 

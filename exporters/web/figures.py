@@ -13,7 +13,7 @@ from typing import Any, Final
 from exporters.families import FAMILIES
 from exporters.labels import Names
 from exporters.metric import Number
-from exporters.sheet import Part, Sheet, value_of
+from exporters.sheet import Part, Sheet
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _added_up(figure: Figure, where: list[tuple[Part, int]], places: Mapping[str
             own: Mapping[str, Any] = constant | dict(zip(part.group.labels, labels, strict=True))
             if any(own.get(name) != value for name, value in figure.where):
                 continue
-            value = value_of(column, row[index])
+            value = row[index]
             if value is not None:
                 place = places[names.text]
                 made[place] = value + (made[place] or 0)
@@ -120,5 +120,5 @@ def _machine(sheet: Sheet) -> dict[str, Number]:
         for part in sheet.parts.get("machine", ())
         for index, column in enumerate(part.group.columns)
         for _names, _labels, row in part.rows
-        if (value := value_of(column, row[index])) is not None
+        if (value := row[index]) is not None
     }

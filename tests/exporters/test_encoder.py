@@ -97,6 +97,13 @@ def sheet_of(rows: Iterable[tuple[Names, Record, str]]) -> Sheet:
     return sheet
 
 
+class Unwritable:
+    """What is no text."""
+
+    def __str__(self) -> str:
+        raise ValueError("not a number")
+
+
 def declarations(metrics: Iterable[PrometheusMetric]) -> dict[str, tuple[str, str]]:
     """Map name -> (type, text)."""
     return {one.name.removesuffix("_total"): (one.type, one.documentation) for one in metrics}
@@ -146,7 +153,7 @@ def test_a_metric_that_cannot_be_written_is_left_out() -> None:
     """One bad value must not cost the page."""
     sheet = sheet_of([(NO_NAMES, Record(1.0, 2), "sda")])
     plain = sheet.parts["test"][0]
-    plain.rows.append((NO_NAMES, (), (1, "not a number", 3, 4, 5)))
+    plain.rows.append((NO_NAMES, (), (1, Unwritable(), 3, 4, 5)))
     page = b"".join(encode(sheet, "text")).decode()
     assert "test_seconds_total" not in page
     assert "test_failcnt" in page

@@ -14,15 +14,15 @@ from exporters.families import FAMILIES
 from exporters.labels import names_of
 from exporters.metric import Family
 from exporters.setup import Exporter
-from exporters.sheet import Part, Sheet
+from exporters.sheet import Sheet
 from exporters.status import Outcome
 from exporters.subject import Subject
-from exporters.takers import Crew, Taker, Takers
+from exporters.takers import Crew, Takers
 from tests.exporters.test_collector import MakeExporter
 
 WHO = Identity("docker", "a", "a", "a", restarts=1, created_epoch=2.0, labels={"owner": "me"})
 NAMES = names_of("/a", WHO, "thin")
-DEPENDENT = [family for family in FAMILIES.values() if family.parts]
+DEPENDENT = [family for family in FAMILIES.values() if family.parts is not None]
 
 
 def snapshots(exporter: Exporter) -> list[Snapshot]:
@@ -43,15 +43,15 @@ def subject(snapshot: object) -> Subject:
         departed=False,
         is_root=False,
         cgroup=SimpleNamespace(path="/a", inode=1),
-        world=SimpleNamespace(engine_labels=("owner",)),  # a setting
+        world=SimpleNamespace(engine_labels=("owner",), device_names={}),  # settings
     )
     return cast("Subject", made)
 
 
-def taker(family: Family) -> tuple[Taker, list[Part]]:
-    """Prepare a scrape of one family."""
-    parts = Sheet([family]).parts[family.name]
-    return Taker.of(parts, Outcome()), parts
+def crew(family: Family, outcome: Outcome | None = None) -> Crew:
+    """Prepare a scrape of what lasts of one family."""
+    parts = [part for part in Sheet([family]).parts[family.name] if part.group.lasting]
+    return Crew([(parts, outcome or Outcome())])
 
 
 @pytest.mark.parametrize("scene", ["v1-docker", "v2-docker"])
@@ -59,10 +59,10 @@ def taker(family: Family) -> tuple[Taker, list[Part]]:
 def test_a_family_asks_for_the_parts_that_it_names(exporter: MakeExporter, scene: str, family: Family) -> None:
     """Nothing else of the snapshot, no clock and no reader decides about its values: else they would become stale."""
     for snapshot in snapshots(exporter(scene)):
-        only = SimpleNamespace(**{name: getattr(snapshot, name) for name in family.parts})
-        one, _parts = taker(family)
-        Takers().take(Crew([one]), subject(only))
-        assert one.outcome.success
+        only = SimpleNamespace(**{name: getattr(snapshot, name) for name in family.parts or ()})
+        outcome = Outcome()
+        Takers().take(crew(family, outcome), subject(only))
+        assert outcome.success
 
 
 def test_what_did_not_change_is_not_taken_again(exporter: MakeExporter) -> None:
@@ -73,12 +73,15 @@ def test_what_did_not_change_is_not_taken_again(exporter: MakeExporter) -> None:
     takers = Takers()
 
     def rows(snapshot: Snapshot) -> list[Any]:
-        one, _parts = taker(FAMILIES["memory"])
-        return list(takers.take(Crew([one]), subject(snapshot)).rows)
+        steady, others = takers.take(crew(FAMILIES["memory"]), subject(snapshot))
+        assert not others.rows
+        return list(steady.rows)
 
     before = rows(first)
     assert all(one is two for one, two in zip(before, rows(first), strict=True))
     assert rows(second) != before
     assert rows(first) == before
-    takers.keep_only(set())
-    assert rows(first)[0] is not before[0]
+    for forget in (lambda: takers.keep_only(set()), lambda: takers.begin("other names of devices")):
+        known = rows(first)
+        forget()
+        assert rows(first)[0] is not known[0]
