@@ -19,6 +19,7 @@ from benchmarks import reads, scrapes, sizes, starts, survival, syscalls, tables
 from benchmarks.bars import verdicts
 from benchmarks.kit import MINUTES, QUICK_MINUTES, QUICK_ROUNDS, ROUNDS, Kit, Part, end_in_order
 from benchmarks.machine import describe
+from benchmarks.peers import versions
 from benchmarks.programs import build
 from benchmarks.results import Results
 from cgroup_model.control import ControlError
@@ -79,6 +80,7 @@ def run(parts: Sequence[str], *, rounds: int, quick: bool, minutes: float) -> Re
             except (SystemExit, OSError, subprocess.CalledProcessError, ControlError, Unavailable, FetchError) as error:
                 results.missing.append(f"{part}: {error}")
         print(f"{part}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    results.machine["peers"] = versions({row.candidate for row in results.rows})
     results.machine["load_after"] = os.getloadavg()[0]
     return results
 

@@ -65,11 +65,12 @@ def update(results: Results, root: Path = ROOT) -> list[str]:
 
 def _machine(results: Results) -> str:
     one = results.machine
+    beside = ", ".join(f"{name} {version}" for name, version in (one["peers"] | one["libraries"]).items())
     return (
         f"Measured {one['when']}: {one['cpus']} CPUs ({one['cpu']}{', virtual' if one['hypervisor'] else ''}), "
         f"{one['memory_kib'] / (1 << 20):.0f} GiB, Linux {one['kernel']}, cgroups {one['cgroups']}, "
         f"Python {one['python']}, load {one['load_before']:.1f} before and {one['load_after']:.1f} after, "
-        f"{one['rounds']} rounds{', quick' if one['quick'] else ''}.\n"
+        f"{one['rounds']} rounds{', quick' if one['quick'] else ''}; {beside}.\n"
     )
 
 

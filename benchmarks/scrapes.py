@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from benchmarks.crowd import Crowd, crowd, tell_docker
 from benchmarks.floors import collected
 from benchmarks.kit import Kit, at_sizes, in_turn
+from benchmarks.peers import tools
 from benchmarks.results import FLOOR
 from benchmarks.servers import Server
 from benchmarks.touched import files_read
@@ -28,14 +29,13 @@ from exporters.encoder import encode
 from exporters.registry import families
 from exporters.setup import Exporter, Settings
 from exporters.sheet import Sheet
-from scripts.debian_tools import TOOLS, DebianTools, FetchError, Unavailable
+from scripts.debian_tools import FetchError, Unavailable
 
 CGROUPS: Final = (10, 100, 1000, 5000)
 SCRAPES: Final = 10
 IDLE_SECONDS: Final = 5.0
 EVERY_SECONDS: Final = 15.0
 BUSY_EVERY: Final = 10  # containers
-PACKAGES: Final = {**TOOLS, "prometheus-node-exporter": "prometheus-node-exporter", "netdata": "netdata-core"}
 _START_SECONDS: Final = 60.0
 _MOST_FOR_NETDATA: Final = 1000  # with more it does not answer within that time
 _NETDATA: Final = """[global]
@@ -189,15 +189,14 @@ def exporter(kit: Kit, *, name: str = "ours", code: str | None = None) -> Iterat
 
 def _servers(kit: Kit, stack: contextlib.ExitStack, number: int) -> Iterator[tuple[str, tuple[Server, str]]]:
     yield "ours", stack.enter_context(exporter(kit))
-    tools = DebianTools(packages=PACKAGES)
     try:
-        port, node = _free_port(), tools.tool("prometheus-node-exporter").path
+        port, node = _free_port(), tools().tool("prometheus-node-exporter").path
         command = [node, f"--web.listen-address=127.0.0.1:{port}"]
         url = f"http://127.0.0.1:{port}/metrics"
         yield "node_exporter", stack.enter_context(_running("node_exporter", command, url, b"node_load1"))
         if kit.quick or number > _MOST_FOR_NETDATA:
             return
-        port, netdata = _free_port(), tools.tool("netdata")
+        port, netdata = _free_port(), tools().tool("netdata")
         folder = Path(kit.folder) / f"netdata-{number}"
         for name in ("cache", "lib", "log"):
             (folder / name).mkdir(parents=True)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.peers import tools
 from scripts.debian_tools import DebianTools
 
 _MNT_DETACH = 2
@@ -94,7 +95,7 @@ def lxcfs(folder: str, *, name: str = "lxcfs") -> Iterator[Server]:
     """Start Debian's lxcfs with the options that make it comparable: load averages and CPU view by quota."""
     mountpoint = os.path.join(folder, name)
     os.makedirs(mountpoint)
-    tool = DebianTools().tool("lxcfs")
+    tool = tools().tool("lxcfs")
     options = ["-f", "-p", os.path.join(folder, f"{name}.pid"), "--enable-loadavg", "--enable-cfs"]
     command = [tool.path, *options, mountpoint]
     with serving(command, f"{mountpoint}/proc/meminfo", dict(tool.env), mountpoint=mountpoint) as (pid, seconds):

@@ -18,12 +18,13 @@ from typing import Final
 
 from benchmarks.floors import collected
 from benchmarks.kit import Kit, at_sizes, in_turn
+from benchmarks.peers import tools
 from benchmarks.results import FLOOR
 from benchmarks.screen import HEIGHT, Screen
 from benchmarks.touched import files_of_list
 from cgroup_model.control import add_process, create, kill, remove
 from cgroup_model.mounts import discover_mounts
-from scripts.debian_tools import TOOLS, DebianTools, FetchError, Unavailable
+from scripts.debian_tools import FetchError, Unavailable
 
 CASE: Final = "list, a look a second"
 TOP: Final = "/cgscope-bench-ctop"
@@ -35,7 +36,6 @@ BUSY_EVERY: Final = 30  # containers: in so many a process wakes up ten times a 
 WARM_UP_SECONDS: Final = 4.0
 SECONDS: Final = 6.0
 PATIENCE_SECONDS: Final = 60.0
-PACKAGES: Final = {**TOOLS, "systemd-cgtop": "systemd"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +104,12 @@ def _floor(kit: Kit) -> dict[str, float]:
 
 
 def _debians(kit: Kit) -> Iterator[Candidate]:
-    tools = DebianTools(packages=PACKAGES)
     for name, words, sign in (
         ("systemd-cgtop", ("-d", "1", "--depth=10"), b"Tasks"),
         ("htop", ("-d", "10"), b"PID"),  # tenths of seconds
     ):
         try:
-            tool = tools.tool(name)
+            tool = tools().tool(name)
         except (FetchError, Unavailable) as error:
             kit.results.missing.append(f"{name}: {error}")
         else:
@@ -121,7 +120,7 @@ def _debians(kit: Kit) -> Iterator[Candidate]:
 def _pypi(kit: Kit) -> Iterator[list[Candidate]]:
     """PyPI's ctop in an environment of its own, as its script has our script's name; none where it cannot be had."""
     with tempfile.TemporaryDirectory(prefix="cgscope-bench-") as folder:
-        pip = [f"{folder}/bin/pip", "--quiet", "--disable-pip-version-check", "install", "ctop"]
+        pip = [f"{folder}/bin/pip", "--quiet", "--disable-pip-version-check", "install", "ctop==1.0.0"]
         try:
             for command in ([sys.executable, "-m", "venv", folder], pip):
                 subprocess.run(command, capture_output=True, check=True)

@@ -21,6 +21,7 @@ from benchmarks.touched import files_read
 MACHINE = {
     "when": "2026-01-02 03:04", "cpu": "a CPU", "cpus": 2, "memory_kib": 4 << 20, "hypervisor": True, "kernel": "6.1",
     "cgroups": "v2", "python": "3.11", "load_before": 0.1, "load_after": 1.0, "rounds": 3, "quick": False,
+    "peers": {"lxcfs": "5.0"}, "libraries": {"psutil": "7.2"},
 }  # fmt: skip
 
 
