@@ -33,11 +33,12 @@ from scripts.debian_tools import FetchError, Unavailable
 
 CGROUPS: Final = (10, 100, 1000, 5000)
 SCRAPES: Final = 10
+FEW_SCRAPES: Final = 4
 IDLE_SECONDS: Final = 5.0
 EVERY_SECONDS: Final = 15.0
 BUSY_EVERY: Final = 10  # containers
 _START_SECONDS: Final = 60.0
-_MOST_FOR_NETDATA: Final = 1000  # with more it does not answer within that time
+_MANY: Final = 1000  # with more a scrape takes seconds, and netdata does not answer within a minute
 _NETDATA: Final = """[global]
  run as user = root
  hostname = bench
@@ -109,9 +110,10 @@ def _scraped(kit: Kit, number: int, containers: Crowd) -> None:
     """Scrape the servers in turn, and look at what they do when nobody asks; then once more with busy containers."""
     with contextlib.ExitStack() as stack:
         servers = dict(_servers(kit, stack, number))
+        times = FEW_SCRAPES if kit.quick or number > _MANY else SCRAPES
         for name in servers:
             fetch(servers[name][1])  # the first opens files
-        for name in in_turn(servers, 3 if kit.quick else SCRAPES):
+        for name in in_turn(servers, times):
             scrape(kit, "scrape", name, servers[name], number)
         before_all = {name: server.cpu_seconds() for name, (server, _url) in servers.items()}
         time.sleep(IDLE_SECONDS)
@@ -125,7 +127,7 @@ def _scraped(kit: Kit, number: int, containers: Crowd) -> None:
             in_all = {"cpu_msec": (asked.median if asked else 0.0) + EVERY_SECONDS * idle}
             kit.results.add(f"scraped every {EVERY_SECONDS:g} s, in all", name, in_all, size=number, of="cgroups")
         containers.employ(BUSY_EVERY)
-        for name in in_turn(servers, 3 if kit.quick else SCRAPES):
+        for name in in_turn(servers, times):
             containers.work()
             scrape(kit, "scrape, a tenth busy", name, servers[name], number)
 
@@ -194,7 +196,7 @@ def _servers(kit: Kit, stack: contextlib.ExitStack, number: int) -> Iterator[tup
         command = [node, f"--web.listen-address=127.0.0.1:{port}"]
         url = f"http://127.0.0.1:{port}/metrics"
         yield "node_exporter", stack.enter_context(_running("node_exporter", command, url, b"node_load1"))
-        if kit.quick or number > _MOST_FOR_NETDATA:
+        if kit.quick or number > _MANY:
             return
         port, netdata = _free_port(), tools().tool("netdata")
         folder = Path(kit.folder) / f"netdata-{number}"
