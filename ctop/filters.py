@@ -7,6 +7,7 @@ A word that is no regular expression is a hint to show, never an error: it is ty
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable
 
 from cgroup_model.record import dataclass
@@ -61,7 +62,9 @@ def _substring(word: str) -> Test:
 
 
 def _regex(word: str) -> Test:
-    pattern = re.compile(word, re.IGNORECASE | re.MULTILINE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what other versions of Python may make of it, in the middle of the screen
+        pattern = re.compile(word, re.IGNORECASE | re.MULTILINE)
     return lambda haystack: pattern.search(haystack) is not None
 
 

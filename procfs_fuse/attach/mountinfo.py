@@ -16,7 +16,7 @@ from typing import Final
 
 from procfs_fuse.instances import FILE_SYSTEM
 
-_ESCAPE: Final = re.compile(rb"\\([0-7]{3})")
+_ESCAPE: Final = re.compile(rb"\\([0-3][0-7]{2})")
 _PEERS: Final = re.compile(rb"shared:(\d+)")
 _OURS: Final = f" {FILE_SYSTEM} ".encode()
 _CHUNK_BYTES: Final = 1 << 16
@@ -97,13 +97,13 @@ def _read(name: str, proc: int) -> bytes:
 def _parse_line(line: bytes) -> MountLine | None:
     before, separator, after = line.partition(b" - ")
     head, tail = before.split(b" "), after.split(b" ")
-    if not separator or len(head) < 6 or len(tail) < 3:
+    if not separator or len(head) < 6 or len(tail) < 3 or not (head[0].isdigit() and head[1].isdigit()):
         return None
     peers = _PEERS.search(b" ".join(head[6:]))
     return MountLine(
         id=int(head[0]),
         parent=int(head[1]),
-        device=head[2].decode(),
+        device=os.fsdecode(head[2]),
         root=_text(head[3]),
         mountpoint=_text(head[4]),
         options=frozenset(os.fsdecode(head[5]).split(",")),

@@ -7,6 +7,8 @@ import time
 import uuid
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cgroup_model.kmsg import DEVICE, KernelLog, LogRecord, parse_record
 
@@ -31,6 +33,13 @@ def test_records(data: bytes, record: LogRecord) -> None:
 def test_what_is_no_record_is_none(data: bytes) -> None:
     """Nonsense is skipped, not guessed at."""
     assert parse_record(data, 9.0) is None
+
+
+@given(st.lists(st.sampled_from([b"6", b",", b";", rb"\x", rb"\xff", b"\n"]) | st.binary(max_size=4)).map(b"".join))
+def test_any_bytes_are_a_record_or_none(data: bytes) -> None:
+    """Programs may write to the log, too; a record is of one line, and of a level that there is."""
+    record = parse_record(data, 0.0)
+    assert record is None or record.level in range(8)
 
 
 def test_what_was_overwritten_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

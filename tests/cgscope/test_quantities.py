@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +40,13 @@ def test_no_sizes(text: str) -> None:
     """What is no size is refused with the text itself in the message."""
     with pytest.raises(ValueError, match="is "):
         parse_size(text)
+
+
+@given(st.sampled_from([parse_size, parse_duration]), st.text("0123456789.eE+-_kKmMgis ²٣") | st.text(max_size=8))
+def test_any_text_is_a_quantity_or_refused(parse: Callable[[str], float], text: str) -> None:
+    """What is no quantity raises ValueError and nothing else; none is negative or not a number."""
+    with contextlib.suppress(ValueError):
+        assert parse(text) >= 0
 
 
 @given(st.integers(0, 2**63 - 1))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cgroup_model.engines import Identity
 from cgroup_model.hierarchy import Cgroup, Tree
@@ -18,6 +23,8 @@ from cgscope.errors import Failure
 from ctop.actions import Action, Machine, Target, actions, parse_cpus, parse_memory, parse_signal, parse_tasks, perform
 from ctop.logs import find_log, last_lines
 from ctop.times import parse_moment
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 class OneCgroup:
@@ -76,6 +83,16 @@ def test_no_signals(text: str) -> None:
         parse_signal(text)
 
 
+@given(
+    st.sampled_from([parse_cpus, parse_memory, parse_signal, parse_tasks, partial(parse_moment, shown=NOON)]),
+    st.text(max_size=8) | st.text("0123456789.:-+ eEmMTZSIGKL²٣", max_size=20),
+)
+def test_any_text_is_understood_or_refused(parse: Callable[[str], object], text: str) -> None:
+    """What is typed into a dialog raises ValueError and nothing else."""
+    with contextlib.suppress(ValueError):
+        assert parse(text) is not None
+
+
 def test_docker_log(tmp_path: Path) -> None:
     """The messages of the JSON, in order; a line that is no JSON stays as it is."""
     ident = "ab" * 32
@@ -112,18 +129,16 @@ def test_ids_do_not_choose_files(tmp_path: Path, ident: str) -> None:
 )
 def test_moments(text: str, expected: str) -> None:
     """On the day that is shown, or relative to it."""
-    shown = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    assert datetime.fromtimestamp(parse_moment(text, shown), UTC).strftime("%H:%M:%S") == expected
+    assert datetime.fromtimestamp(parse_moment(text, NOON), UTC).strftime("%H:%M:%S") == expected
 
 
 @pytest.mark.parametrize("text", ["", "25:00", "12:60", "noon", "-x"])
 def test_no_moments(text: str) -> None:
     """One line that says what is."""
     with pytest.raises(ValueError, match=r".+"):
-        parse_moment(text, datetime(2026, 1, 1, 12, tzinfo=UTC))
+        parse_moment(text, NOON)
 
 
 def test_a_moment_beyond_all_calendars() -> None:
     """Far away is before or after everything, and no error."""
-    shown = datetime(2026, 1, 1, 12, tzinfo=UTC)
-    assert parse_moment("-999999999d", shown) < shown.timestamp() < parse_moment(f"+{'9' * 400}d", shown)
+    assert parse_moment("-999999999d", NOON) < NOON.timestamp() < parse_moment(f"+{'9' * 400}d", NOON)

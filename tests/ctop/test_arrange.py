@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from ctop.arrange import View, arrange, in_order
 from ctop.columns import COLUMNS
@@ -77,6 +79,15 @@ def test_uptime_sorts_by_time() -> None:
 def test_filter(text: str, expected: list[str]) -> None:
     """Substring, !, ~regex; all words have to fit; case does not matter."""
     assert labels(View(filter=parse(text))) == expected
+
+
+@given(st.text("~!ab()[]{}*+?|^$ ", max_size=12) | st.text(max_size=8))
+@example("~[[a]")  # of which Python warns
+def test_any_text_is_a_filter(text: str) -> None:
+    """Whatever is typed narrows the list, or is a hint; nothing else is said."""
+    found = parse(text)
+    assert found.text == text
+    arrange(scene(), View(filter=found))
 
 
 def test_half_typed_regex_is_a_hint() -> None:
