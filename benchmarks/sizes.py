@@ -44,6 +44,7 @@ def measure(kit: Kit) -> None:
                 containers.grow_to(number)
                 for name in in_turn(servers, kit.some(3)):
                     polled(kit, containers, name, servers[name])
+                polled(kit, containers, "kernel", None)
                 _polled_in_c(kit, containers)
             for name, server in servers.items():
                 kit.results.add(MEMORY, name, server.memory(), size=len(containers.paths), of="containers")
@@ -52,22 +53,20 @@ def measure(kit: Kit) -> None:
     cpuinfo(kit)
 
 
-def polled(kit: Kit, containers: Crowd, name: str, server: Server) -> None:
-    """Have every container read what top reads, once a second; CPU time of the server per look."""
+def polled(kit: Kit, containers: Crowd, name: str, server: Server | None) -> None:
+    """Have every container read what top reads, once a second; CPU time of the server, if there is one, per look."""
     files = {path: _watched(path, server) for path in containers.paths}
     with pollers(kit.programs.poller, POLL_SECONDS, files) as started:
-        before = server.cpu_seconds()
+        before = server.cpu_seconds() if server else 0.0
         rows = [_told(poller).split() for poller in started]
-        spent = server.cpu_seconds() - before
+        spent = server.cpu_seconds() - before if server else 0.0
     looks = sum(int(row[0]) for row in rows if row)
     if not looks:
         kit.results.missing.append(f"{len(containers.paths):,} containers polled, {name}: every read failed")
         return
-    times = [int(row[1]) / 1000 for row in rows if row]
-    figures = {
-        "p50_usec": median(times),
-        "cpu_usec": spent * 1e6 / looks,
-    }
+    figures = {"p50_usec": median(int(row[1]) / 1000 for row in rows if row)}
+    if server is not None:
+        figures["cpu_usec"] = spent * 1e6 / looks
     kit.results.add("polled once a second", name, figures, size=len(containers.paths), of="containers")
 
 
@@ -85,10 +84,10 @@ def _told(poller: subprocess.Popen[str]) -> str:
     return poller.stdout.read() if poller.stdout is not None else ""
 
 
-def _watched(path: str, server: Server) -> list[str]:
+def _watched(path: str, server: Server | None) -> list[str]:
     """Where each file comes from and where it is bound to, as `attach` and users of lxcfs bind them."""
-    sources = [f"{server.mountpoint}/proc/{name}" for name in WATCHED]
-    if server.containers:
+    sources = [f"{server.mountpoint if server else ''}/proc/{name}" for name in WATCHED]
+    if server is not None and server.containers:
         key = escape_path(path)
         opened = [f"{server.mountpoint}/containers/{key}/proc/{name}" for name in WATCHED[1:]]
         sources = [f"{server.containers}/{key}/proc/meminfo", *opened]

@@ -32,7 +32,7 @@ CGROUPS: Final = (100, 1000, 5000)
 JUDGED: Final = 1000
 """The size of which the bars tell: it has all rounds."""
 ROUNDS: Final = 3
-BUSY_EVERY: Final = 30  # containers: in so many a process wakes up ten times a second
+BUSY: Final = 25  # containers in which a process wakes up ten times a second
 WARM_UP_SECONDS: Final = 4.0
 SECONDS: Final = 6.0
 PATIENCE_SECONDS: Final = 60.0
@@ -146,8 +146,7 @@ class Pods:
             uid = hashlib.sha256(str(pod).encode()).hexdigest()[:8]
             path = f"{TOP}/kubepods/burstable/pod{uid}-0000-4000-8000-{pod:012}/{ident}"
             create(mounts, path)
-            works = one % BUSY_EVERY == 0
-            command = ["sh", "-c", "while :; do sleep 0.1; done"] if works else ["sleep", "1000000"]
+            command = ["sh", "-c", "while :; do sleep 0.1; done"] if one < BUSY else ["sleep", "1000000"]
             self.processes.append(subprocess.Popen(command))
             add_process(mounts, path, self.processes[-1].pid)
         self.containers = max(self.containers, cgroups * 3 // 4)
