@@ -247,7 +247,12 @@ def _frozen(content: Any) -> Any:  # noqa: ANN401
 def split_address(text: str) -> tuple[str, int]:
     """Split ``127.0.0.1:9753``, ``[::1]:9753`` or ``:9753`` (all addresses). Raises ValueError."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    try:
+        host.encode("idna")  # as the resolver will
+        is_port = colon and port.isascii() and port.isdigit() and int(port) <= 65535
+    except UnicodeError:
+        is_port = False
+    if not is_port:
         raise ValueError(f"{text!r} is not HOST:PORT; examples: 127.0.0.1:9753, [::1]:9753, :9753")
     if host.startswith("[") and host.endswith("]"):
         ipaddress.IPv6Address(host[1:-1])

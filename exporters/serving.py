@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
+import os
 import signal
-from collections.abc import Callable, Iterable
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from aiohttp import web
 
 from cgroup_model.mounts import OutOfSight
 from cgroup_model.oom import Report
-from cgscope.errors import Failure, explain
+from cgscope.errors import Failure
 from cgscope.yamlfile import ConfigError
 from exporters.alerts.service import Alerts
 from exporters.collector import Scraper
@@ -25,6 +29,11 @@ from exporters.web.routes import Sources, Web
 from exporters.web_config import WebConfigFile
 
 _GRACE_SECONDS = 5.0
+_WHY_NOT: Final[Mapping[int | None, str]] = {
+    errno.EADDRINUSE: "another program, perhaps another exporter, listens there",
+    errno.EACCES: "a port below 1024 takes root or CAP_NET_BIND_SERVICE",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+}
 
 log = logging.getLogger(__name__)
 
@@ -98,8 +107,7 @@ class Service:
             try:
                 self.addresses.append(self._listener.listen(*split_address(address)))
             except OSError as error:
-                advice = "another program, perhaps another exporter, listens there; choose with --listen"
-                raise Failure(f"cannot listen on {address}: {explain(error)}", advice) from error
+                raise not_listening(address, error) from error
         await self._apply_alerts()
 
     async def run(self) -> None:
@@ -196,3 +204,11 @@ async def serve(chosen: Options, reread: Callable[[], Options], remarks: Iterabl
 def _serving(chosen: Options) -> tuple[object, ...]:
     """Tell the options that the server is made of."""
     return chosen.listen, chosen.web_config, chosen.telemetry_path, chosen.max_requests
+
+
+def not_listening(address: str, error: OSError) -> Failure:
+    """Say why a socket could not be opened: in the system's words, to which Python adds the address once more."""
+    is_resolvers = isinstance(error, socket.gaierror)  # which has numbers of its own
+    reason = error.strerror if is_resolvers or error.errno is None else os.strerror(error.errno)
+    advice = "; ".join(filter(None, (_WHY_NOT.get(error.errno), "choose with --listen")))
+    return Failure(f"cannot listen on {address}: {reason}", advice)

@@ -97,7 +97,9 @@ def test_an_empty_file_is_fine(config: Path) -> None:
     assert parsed("--config", str(config)).settings == parsed().settings
 
 
-@pytest.mark.parametrize("text", ["x", "1.2.3.4", "::1:80", "h:99999", "[::1", "[x]:1", "h:-1", "h:\uff11"])
+@pytest.mark.parametrize(
+    "text", ["x", "1.2.3.4", "::1:80", "h:99999", "[::1", "[x]:1", "h:-1", "h:\uff11", "h..x:1", "x" * 64 + ":1"]
+)
 def test_addresses_are_checked(text: str) -> None:
     """A wrong address is found before anything is opened."""
     with pytest.raises(ValueError, match=r".+"):

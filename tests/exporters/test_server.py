@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import gzip
+import os
 import socket
 import ssl
 import struct
@@ -25,7 +27,7 @@ from exporters.listener import Bounds
 from exporters.metric import Family
 from exporters.options import Options
 from exporters.pages import Page, Pages, Request
-from exporters.serving import Service
+from exporters.serving import Service, not_listening
 from exporters.sheet import Sheet
 from tests.exporters.scenes import SCENES, settings
 
@@ -362,6 +364,22 @@ def test_the_ledger_of_oom_kills_outlives_a_reload(tmp_path: Path) -> None:
         return Options(settings=settings(tmp_path, collectors={}, cgroups="all"))
 
     visit(tmp_path, guest, reread=others)
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EADDRINUSE, "another program, perhaps another exporter, listens there; choose with --listen"),
+        (errno.EACCES, "a port below 1024 takes root or CAP_NET_BIND_SERVICE; choose with --listen"),
+        (errno.EADDRNOTAVAIL, "no interface of this machine has that address; choose with --listen"),
+        (errno.EAFNOSUPPORT, "choose with --listen"),
+    ],
+)
+def test_why_nobody_can_listen_there(number: int, advice: str) -> None:
+    """What is wrong, once, and what would help against that very error."""
+    text = os.strerror(number)
+    failure = not_listening("[::1]:80", OSError(number, f"{text} (while attempting to bind)"))
+    assert (failure.message, failure.advice) == (f"cannot listen on [::1]:80: {text}", advice)
 
 
 def test_two_exporters_do_not_share_what_they_remember(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
