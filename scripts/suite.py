@@ -25,7 +25,7 @@ from cgroup_model.mounts import discover_mounts
 from scripts.bytecode import compile_packages
 from scripts.debian_tools import TOOLS, DebianTools, FetchError, Unavailable
 from scripts.outcome import Outcome, closing_line, table
-from scripts.parts import GUEST, READING, ROOT, Part, command, parts
+from scripts.parts import READING, ROOT, Part, command, parts
 
 NO_GUEST: Final = 125
 """Exit code of the guest's runner when there is no guest to be had."""
@@ -47,8 +47,11 @@ class Suite:
         self._started = time.monotonic()
 
     def run(self, todo: Sequence[Part]) -> list[Outcome]:
-        """Run everything, the parts that take longest first, some at a time."""
-        longest_first = sorted(todo, key=lambda part: (part.suite == "unit", part.tests == READING))
+        """Run everything, the parts that take longest first, some at a time.
+
+        The first guest begins with building a kernel where there is none; what would only wait for it comes last.
+        """
+        longest_first = sorted(todo, key=lambda part: (part.tests == READING, part.suite == "unit"))
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             outcomes = dict(zip(longest_first, pool.map(self.run_part, longest_first), strict=True))
         return [outcomes[part] for part in todo]
@@ -92,9 +95,11 @@ class Suite:
 
 
 def progress(log: Path) -> str:
-    """Return how far pytest has come, as it says itself."""
-    said = re.findall(rb"\[ *(\d+)%\]", log.read_bytes())
-    return f"{said[-1].decode()} %" if said else "no test has ended yet"
+    """Return how far pytest has come, as it says itself; before that, what a guest says about its kernel."""
+    text = log.read_text(errors="replace")
+    if said := re.findall(r"\[ *(\d+)%\]", text):
+        return f"{said[-1]} %"
+    return next((line for line in text.splitlines() if line.startswith("guest: ")), "no test has ended yet")
 
 
 def look_again(outcome: Outcome, rerun: Callable[[Part], Outcome]) -> None:
@@ -114,7 +119,7 @@ def guest_is_optional() -> bool:
 
 
 def prepare() -> None:
-    """Get what is missing now: guests have no network, and pytest would hide that a kernel is being built.
+    """Get the tools that are missing now: guests have no network.
 
     Failures are told and are not the end: whatever needs the missing part fails by itself, or says why it does not.
     """
@@ -124,7 +129,6 @@ def prepare() -> None:
             DebianTools().tool(name)
     except (Unavailable, FetchError) as error:
         print(f"suite: {error}", file=sys.stderr)
-    subprocess.run([*GUEST, "--prepare"], cwd=ROOT, check=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -32,6 +32,8 @@ print(struct.unpack_from("=II", request))
 
 Runner = Callable[..., subprocess.CompletedProcess[bytes]]
 
+pytestmark = pytest.mark.timeout(3600)  # the first one may wait for a kernel that another part of the suite builds
+
 
 @pytest.fixture(scope="module", autouse=True)
 def kernel() -> None:

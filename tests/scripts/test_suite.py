@@ -131,10 +131,12 @@ def test_no_second_look(outcome: Outcome) -> None:
 
 
 def test_progress(tmp_path: Path) -> None:
-    """Pytest's last word about how far it is."""
+    """Pytest's last word about how far it is, and that a kernel is being built."""
     log = tmp_path / "log"
     log.write_bytes(b"")
     assert progress(log) == "no test has ended yet"
+    log.write_bytes(b"guest: no kernel yet: building one\n")
+    assert progress(log) == "guest: no kernel yet: building one"
     log.write_bytes(b"tests/a.py ... [  4%]\ntests/b.py ... [ 54%]\ntests/c.py ..")
     assert progress(log) == "54 %"
 
