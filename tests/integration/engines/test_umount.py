@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from procfs_fuse.attach import mountinfo
 from procfs_fuse.attach.attachment import attach_from
 from procfs_fuse.attach.containers import Machine
 from procfs_fuse.attach.sources import Supply
@@ -112,6 +113,35 @@ def test_what_was_made_ready_is_not_attached_afterwards(command: CommandLine, pl
         assert outcome.problem == "the instance was unmounted meanwhile"
         assert outcome.files == ()
     assert eventually(lambda: not instance.alive)
+
+
+def test_who_looks_in_from_outside_is_in_nobodys_way(command: CommandLine, place: Path) -> None:
+    """Somebody of a lower number is in its mounts but not in its pid namespace, where no such pid_max is to be seen."""
+    assert command("mount", str(place)).returncode == 0
+    words = ["sh", "-c", 'read pid; exec nsenter -t "$pid" -m sleep 600']
+    with subprocess.Popen(words, stdin=subprocess.PIPE, text=True) as visitor, unshared("umount") as container:
+        try:
+            assert command("attach", f"pid:{container.pid}").returncode == 0
+            assert PID_MAX in bound_in(container.pid)
+            assert visitor.stdin
+            visitor.stdin.write(f"{container.pid}\n")
+            visitor.stdin.close()
+            assert eventually(lambda: namespace(visitor.pid) == namespace(container.pid))
+            done = command("umount", "--timeout", "0", str(place))
+            assert (done.stdout, done.stderr) == ("1 container detached\n", "")
+            assert bound_in(container.pid) == []
+        finally:
+            visitor.kill()
+
+
+def bound_in(pid: int) -> list[str]:
+    """Where a container has files of ours."""
+    return [line.mountpoint for line in mountinfo.of_process(pid) if line.of_one_container]
+
+
+def namespace(pid: int) -> str:
+    """Whose mounts a process sees."""
+    return str(Path(f"/proc/{pid}/ns/mnt").readlink())
 
 
 @contextlib.contextmanager
