@@ -172,6 +172,7 @@ class Exporter:
             procfs_fuse=ProcfsFuseReader(state_dir(self.settings.fs_root), self.proc),
             schedstat=SchedstatReader(members, self.proc),
             oom=OomReader(self.oom, selector(self.settings.cgroups)),
+            resolver=self.resolver,
             engine_labels=self.settings.container_labels,
             proc_root=self.settings.proc_root,
             fs_root=self.settings.fs_root,

@@ -15,6 +15,7 @@ from exporters.labels import Names
 from exporters.readers.devices import device_names
 
 if TYPE_CHECKING:
+    from cgroup_model.engines import Resolver
     from exporters.alerts.board import Board
     from exporters.readers.filesystem import FilesystemReader
     from exporters.readers.machine import MachineReader, MachineReading
@@ -51,6 +52,7 @@ class World:
     states: StateReader | None = None
     procfs_fuse: ProcfsFuseReader | None = None
     schedstat: SchedstatReader | None = None
+    resolver: Resolver | None = None
     alerts: Board | None = None
     device_names: Mapping[tuple[int, int], str] = field(default_factory=dict)
     engine_labels: tuple[str, ...] = ()

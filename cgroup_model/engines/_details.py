@@ -23,6 +23,9 @@ def no_labels() -> Mapping[str, str]:
     return NO_LABELS
 
 
+NO_CHECK: Final = "none"
+"""What `Details.health` is of a container without a health check."""
+
 SANDBOX: Final = "POD"
 """What Kubernetes calls the container that only holds a pod's namespaces."""
 
@@ -43,6 +46,7 @@ class Details:
     restarts: int | None = None  # how often the engine itself started it again
     created_epoch: float | None = None  # when the engine made the container, however often it was started since
     ended_epoch: float | None = None  # when it last ended, before it was started again
+    health: str | None = None  # what its health check says, as of now; NO_CHECK where it has none
 
     def completed_by(self, other: Details) -> Details:
         """Fill what is unknown here with what ``other`` knows."""
@@ -56,6 +60,7 @@ class Details:
             restarts=other.restarts if self.restarts is None else self.restarts,
             created_epoch=other.created_epoch if self.created_epoch is None else self.created_epoch,
             ended_epoch=other.ended_epoch if self.ended_epoch is None else self.ended_epoch,
+            health=self.health or other.health,
         )
 
 

@@ -105,6 +105,14 @@ class Resolver:
             for key in self._answers.keys() - alive:
                 del self._answers[key]
 
+    def health(self, path: str, inode: int) -> str | None:
+        """Ask Docker's file anew what the health check says, or `NO_CHECK`; None where no file tells."""
+        with self._lock:
+            found = match(path) if self._answer((path, inode)).engine == "docker" else None
+            if found is None or found.helper or not self._is_machines_own(path):
+                return None
+            return self._details(found, self._owner(path))[0].health
+
     def by_path(self, path: str) -> Identity:
         """Say what the path alone tells, without asking a file: the engine and the id, for most."""
         found = match(path)

@@ -5,11 +5,12 @@ Names: `<data-root>/containers/<id>/config.v2.json`, written by dockerd (moby, c
 "RestartCount": 2, "Created": "2026-11-21T06:05:48.905462429Z", "State": {"ExitCode": 0, "OOMKilled": false,
 "FinishedAt": …}}`. `RestartCount` is how often its restart policy has started it again. Of a container that runs, the
 state says when it last ended, but no more why: the start resets exit code and OOM mark (container/state.go).
+`State.Health.Status` is written whenever a health check has run (daemon/health.go): starting, healthy, unhealthy.
 """
 
 from __future__ import annotations
 
-from cgroup_model.engines._details import Details, count, epoch, member, string_labels, text
+from cgroup_model.engines._details import NO_CHECK, Details, count, epoch, member, string_labels, text
 from cgroup_model.engines._files import Files, User, parse_json
 from cgroup_model.engines._patterns import HEX_ID, Match, Pattern, Rank
 
@@ -44,6 +45,7 @@ def look_up(files: Files, match: Match, user: User | None) -> Details | None:
         restarts=count(member(config, "RestartCount")),
         created_epoch=epoch(member(config, "Created")),
         ended_epoch=epoch(member(config, "State", "FinishedAt")),
+        health=text(member(config, "State", "Health", "Status")) or NO_CHECK,
     )
 
 

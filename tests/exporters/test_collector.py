@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import logging
 import os
 import shutil
@@ -84,6 +85,21 @@ def test_only_what_is_asked_for_is_read(exporter: MakeExporter) -> None:
         "container_threads_peak",
         "container_pids_max_events_total",
     }
+
+
+def test_health_is_that_of_the_scrape(exporter: MakeExporter, tmp_path: Path) -> None:
+    """As cAdvisor writes it, and as Docker's file has it now; who has no such file has no health."""
+    scraper = exporter("v2-docker", collectors=dict.fromkeys(FAMILIES, False) | {"health": True}).scraper
+    file = tmp_path / f"0/root/var/lib/docker/containers/{WEB}/config.v2.json"
+    config = json.loads(file.read_text())
+    for status, value in (("starting", 0), ("healthy", 1), ("unhealthy", 0), (None, -1)):
+        config["State"] = {"Health": {"Status": status}} if status else {}
+        file.write_text(json.dumps(config))
+        page = text(scraper.scrape())
+        assert ids(page) == {f"/system.slice/docker-{WEB}.scope"}
+        assert page.endswith(f"}} {value}\n")
+    file.unlink()
+    assert "container_health_state" not in text(scraper.scrape())
 
 
 def test_the_budget_holds_and_says_so(exporter: MakeExporter) -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cgroup_model.engines import Identity, Resolver
+from cgroup_model.engines import NO_CHECK, Identity, Resolver
 from cgroup_model.engines import _files as files_module
 from cgroup_model.engines import _resolver as resolver_module
 
@@ -215,6 +215,24 @@ def test_docker_tells_when_a_container_was_made_and_last_ended(machine: Machine)
     machine.put(path, document | {"Created": "yesterday", "State": {"FinishedAt": "0001-01-01T00:00:00Z"}})
     found = machine.who(DOCKER, 2)
     assert (found.created_epoch, found.ended_epoch) == (None, None)
+
+
+def test_docker_tells_what_a_health_check_says(machine: Machine) -> None:
+    """As of now, though a container is named once; a container of another engine has none to be asked."""
+    path = f"/var/lib/docker/containers/{A}/config.v2.json"
+    document = {"Name": "/web", "Config": {"Image": "web:1"}}
+    machine.put(path, document | {"State": {"Health": {"Status": "starting"}}})
+    assert machine.resolver.identify(DOCKER, 1).name == "web"
+    assert machine.resolver.health(DOCKER, 1) == "starting"
+    machine.put(path, document | {"State": {"Health": {"Status": "healthy"}}})
+    assert machine.resolver.health(DOCKER, 1) == "healthy"
+    machine.put(path, document | {"State": {"Health": None}})
+    assert machine.resolver.health(DOCKER, 1) == NO_CHECK
+    machine.put(path, document | {"State": 5})
+    assert machine.resolver.health(DOCKER, 1) == NO_CHECK
+    assert machine.resolver.health(f"/docker/{B}", 2) is None
+    assert machine.resolver.health(f"/machine.slice/libpod-{A}.scope", 3) is None
+    assert machine.resolver.health("/", 4) is None
 
 
 def test_podman_storage_is_configurable(machine: Machine) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cgroup_model.engines import NO_CHECK, Resolver
 from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
 from tests.integration.engines import daemons, rootfs, shown_by, truth
@@ -52,6 +53,22 @@ def test_binds_and_changed_limits(docker: Docker, instance: CommandLine) -> None
     more = str(2 * LIMITS.memory_bytes)
     docker.must("update", "--memory", more, "--memory-swap", more, "bound")
     assert eventually(lambda: docker.sh("bound", "/bin/free -b").splitlines()[1].split()[1] == more)
+
+
+def test_health_checks_are_told(docker: Docker) -> None:
+    """As of now, by the file that dockerd writes after each check."""
+    root = docker.socket.parent
+    (root / "etc/docker").mkdir(parents=True)
+    (root / "etc/docker/daemon.json").write_text('{"data-root": "/data"}')
+    options = ("--health-interval", "1s", "--health-retries", "1")
+    docker.run("checked", "--health-cmd", "test -e /tmp/well", *options)
+    docker.run("unchecked")
+    resolver, checked = Resolver(str(root)), docker.cgroup("checked")
+    assert eventually(lambda: resolver.health(checked, 1) == "unhealthy")
+    docker.sh("checked", "touch /tmp/well")
+    assert eventually(lambda: resolver.health(checked, 1) == "healthy")
+    assert resolver.health(docker.cgroup("unchecked"), 2) == NO_CHECK
+    docker.must("rm", "--force", "checked", "unchecked")
 
 
 def test_attach_by_name_and_a_shared_pid_namespace(docker: Docker, instance: CommandLine) -> None:
