@@ -12,8 +12,20 @@ Every module here whose name does not begin with ``_`` is one container system, 
 from __future__ import annotations
 
 from cgroup_model.engines._details import NO_CHECK
+from cgroup_model.engines._files import Files
 from cgroup_model.engines._patterns import Kind, Match, short_id
 from cgroup_model.engines._registry import ENGINES, container_path, match
 from cgroup_model.engines._resolver import Identity, Resolver
 
-__all__ = ["ENGINES", "NO_CHECK", "Identity", "Kind", "Match", "Resolver", "container_path", "match", "short_id"]
+__all__ = [
+    "ENGINES",
+    "NO_CHECK",
+    "Files",
+    "Identity",
+    "Kind",
+    "Match",
+    "Resolver",
+    "container_path",
+    "match",
+    "short_id",
+]

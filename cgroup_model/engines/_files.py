@@ -74,7 +74,7 @@ class Files:
         """
         try:
             # A handle first: opening for reading would act on devices and wait for pipes.
-            handle = os.open(self._inside(path), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+            handle = os.open(self.inside(path), os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 return _contents(handle, path, owner)
             finally:
@@ -113,7 +113,7 @@ class Files:
     def exists(self, path: str) -> bool:
         """Tell whether there is anything at a path that we may look at."""
         try:
-            return os.path.lexists(self._inside(path))
+            return os.path.lexists(self.inside(path))
         except (OSError, ValueError):
             return False
 
@@ -124,7 +124,7 @@ class Files:
         is not there costs a thousand containers no thousand walks along paths.
         """
         try:
-            status = os.stat(self._inside(directory) if self.root else directory)
+            status = os.stat(self.inside(directory) if self.root else directory)
         except OSError as error:
             return error.errno not in _ABSENT
         except ValueError:
@@ -141,7 +141,7 @@ class Files:
 
     def _listed(self, directory: str) -> tuple[str, ...] | Unreadable:
         try:
-            with os.scandir(self._inside(directory)) as entries:
+            with os.scandir(self.inside(directory)) as entries:
                 return tuple(entry.name for entry in islice(entries, MOST_NAMES))
         except OSError as error:
             return () if error.errno in _ABSENT else Unreadable(directory, error.strerror or str(error))
@@ -176,12 +176,12 @@ class Files:
 
     def _signature(self, path: str) -> tuple[int, int, int] | None:
         try:
-            status = os.lstat(self._inside(path))
+            status = os.lstat(self.inside(path))
         except (OSError, ValueError):
             return None
         return (status.st_ino, status.st_mtime_ns, status.st_size)
 
-    def _inside(self, path: str) -> str:
+    def inside(self, path: str) -> str:
         """Resolve links as if ``root`` were ``/`` (as openat2's RESOLVE_IN_ROOT, which Python does not have)."""
         pending = path.split("/")[::-1]
         done: list[str] = []

@@ -10,9 +10,13 @@ state says when it last ended, but no more why: the start resets exit code and O
 
 from __future__ import annotations
 
+from typing import Final
+
 from cgroup_model.engines._details import NO_CHECK, Details, count, epoch, member, string_labels, text
-from cgroup_model.engines._files import Files, User, parse_json
+from cgroup_model.engines._files import Files, Unreadable, User, parse_json
 from cgroup_model.engines._patterns import HEX_ID, Match, Pattern, Rank
+
+_DATA_ROOT: Final = "/var/lib/docker"
 
 PATTERNS = (
     Pattern("docker", rf"docker-{HEX_ID}\.scope"),
@@ -49,10 +53,19 @@ def look_up(files: Files, match: Match, user: User | None) -> Details | None:
     )
 
 
+def log_file(files: Files, container: str) -> str:
+    """Say where the machine's dockerd writes the log of a container, which it does with the driver json-file."""
+    try:
+        root = _data_root(files, None)
+    except Unreadable:
+        root = _DATA_ROOT
+    return files.inside(f"{root}/containers/{container}/{container}-json.log")
+
+
 def _data_root(files: Files, user: User | None) -> str:
     """Find where dockerd keeps its state: daemon.json's `data-root` (`graph` before Docker 17.05), or the default."""
     home = user.home if user else ""
     settings = f"{home}/.config/docker/daemon.json" if user else "/etc/docker/daemon.json"
-    default = f"{home}/.local/share/docker" if user else "/var/lib/docker"
+    default = f"{home}/.local/share/docker" if user else _DATA_ROOT
     config = files.shared(settings, parse_json, user)
     return text(member(config, "data-root")) or text(member(config, "graph")) or default
