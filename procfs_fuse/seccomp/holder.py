@@ -136,6 +136,10 @@ class Holder:
         """Since when the last listener has been gone."""
         return 0.0 if self._listeners else self._clock() - self._idle_since
 
+    def _served(self) -> list[Listener]:
+        """Those that a worker may have."""
+        return [one for one in self._listeners.values() if one.number not in self._suspended]
+
     def status(self) -> dict[str, Any]:
         """Counters and sizes, as JSON types."""
         return {
@@ -179,7 +183,7 @@ class Holder:
             log.error("every worker hangs: the kernel answers until one of them ends")
             return
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        served = [one for one in self._listeners.values() if one.number not in self._suspended]
+        served = self._served()
         try:
             pid = os.fork()
         except OSError as error:  # too many processes: it is tried again
@@ -226,8 +230,8 @@ class Holder:
         if not child.is_ready:
             return
         with contextlib.suppress(OSError):  # it is dying: the next one has them from its birth
-            for listener in self._listeners.values():
-                if listener.number not in child.told and listener.number not in self._suspended:
+            for listener in self._served():
+                if listener.number not in child.told:
                     listeners.send(child.channel, listener)
                     child.told.add(listener.number)
 
@@ -300,8 +304,7 @@ class Holder:
         return now - child.progress_at > self._limits.watchdog_seconds
 
     def _any_pending(self) -> bool:
-        served = (one for one in self._listeners.values() if one.number not in self._suspended)
-        return any(notify.events(listener.descriptor) & select.POLLIN for listener in served)
+        return any(notify.events(listener.descriptor) & select.POLLIN for listener in self._served())
 
     def _abandon(self, child: _Child, now: float) -> None:
         """Kill a worker that does not get on, without waiting for its end: it may never come."""
