@@ -39,6 +39,7 @@ class Unchanged:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._before: dict[Cgroup, _Before] = {}
+        self._restless: dict[Cgroup, int] = {}  # see `Trace`
 
     def parts(self, look: Look, way: Way) -> Mapping[str, Any] | None:
         """Read the cgroup's files; return the parts of its last snapshot if another one would have the same."""
@@ -51,6 +52,7 @@ class Unchanged:
         except (CgroupGone, OSError):
             pass  # whoever looks closer finds out what is wrong
         del self._before[look.cgroup]
+        self._restless[look.cgroup] = before.trace.restless
         return None
 
     def watched(self, look: Look, way: Way, take: Callable[[], Snapshot]) -> Snapshot:
@@ -69,12 +71,15 @@ class Unchanged:
             and look.cgroup.paths.keys() <= look.layout.directories.keys()
         ):
             parts = {name: part for name in _PARTS if (part := getattr(snapshot, name)) is not None}
+            if (restless := self._restless.get(look.cgroup, -1)) < len(trace.descriptors):
+                trace.restless = restless
             self._before[look.cgroup] = _Before(look.layout, way, trace, parts)
         return snapshot
 
     def forget(self, cgroup: Cgroup) -> None:
         """Forget a cgroup that is gone."""
         self._before.pop(cgroup, None)
+        self._restless.pop(cgroup, None)
 
     def _says_the_same(self, before: _Before) -> bool:
         return self._source.unchanged(before.trace, before.layout.directories.values())

@@ -125,7 +125,7 @@ class Source(Files):
         return value, self._trace(version, records) if is_all else None
 
     def unchanged(self, trace: Trace, directories: Collection[str]) -> bool:
-        """Read all files again, and tell whether each says the same; settings are of ``directories`` and above.
+        """Tell whether all files say the same, and settings of ``directories`` and above are what they were.
 
         Raises OSError.
         """
@@ -140,7 +140,7 @@ class Source(Files):
                 if records.get(directory) is not known:
                     return False
                 touch(directory)
-            if [*map(os.pread, trace.descriptors, _IN_ONE_GO, _FROM_THE_START)] != trace.said:
+            if not _say_the_same(trace):
                 return False
         trace.settings = self._remembered.version
         return True
@@ -226,3 +226,15 @@ class Source(Files):
         self._records.pop(directory, None)
         if self._remembered is not None:
             self._remembered.forget(directory)
+
+
+def _say_the_same(trace: Trace) -> bool:
+    """Read all files again; the one that is known to change first, and the others only if it has not."""
+    first = trace.restless
+    if first >= 0 and os.pread(trace.descriptors[first], FIRST_READ, 0) != trace.said[first]:
+        return False
+    now = [*map(os.pread, trace.descriptors, _IN_ONE_GO, _FROM_THE_START)]
+    if now == trace.said:
+        return True
+    trace.restless = next(place for place, said in enumerate(trace.said) if now[place] != said)
+    return False

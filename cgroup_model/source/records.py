@@ -31,7 +31,8 @@ class Trace:
     """What an answer was made of: settings as of a version, and what files said that can be read again in one go.
 
     ``places`` are the files' directories with what is known of each: while that is the same object, the descriptors are
-    open. ``good_until``: what was not there is looked for again then.
+    open. ``good_until``: what was not there is looked for again then. ``restless`` is the place of the file that said
+    something else last, -1 for none.
     """
 
     settings: int
@@ -39,6 +40,7 @@ class Trace:
     descriptors: tuple[int, ...]
     said: list[bytes]
     good_until: float
+    restless: int = -1
 
     @property
     def proves_life(self) -> bool:
