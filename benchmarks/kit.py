@@ -14,7 +14,7 @@ from benchmarks.results import Results
 
 QUICK_ROUNDS: Final = 2
 ROUNDS: Final = 7
-QUICK_MINUTES: Final = 2.5
+QUICK_MINUTES: Final = 2.25
 MINUTES: Final = 21
 
 Candidate = TypeVar("Candidate")
