@@ -34,14 +34,27 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page in pieces, as it is sent."""
+    """A page, metric by metric or as it was compressed."""
 
-    pieces: tuple[bytes, ...]
+    chunks: tuple[bytes, ...]
 
     @property
     def size(self) -> int:
         """Bytes."""
-        return sum(map(len, self.pieces))
+        return sum(map(len, self.chunks))
+
+    def pieces(self) -> Iterator[bytes]:
+        """Cut it as connections take it, since each piece is a system call; one at a time is in memory twice."""
+        kept, size = [], 0
+        for chunk in self.chunks:
+            kept.append(chunk)
+            size += len(chunk)
+            if size >= _PIECE:
+                whole = b"".join(kept)
+                yield from (whole[start : start + _PIECE] for start in range(0, size, _PIECE))
+                kept, size = [], 0
+        if kept:
+            yield b"".join(kept)
 
 
 class Pages:
@@ -77,21 +90,7 @@ class Pages:
     def _write(self, request: Request) -> Page:
         with self._garbage.put_off():
             chunks = encode(self._scraper().scrape(request.only), request.form)
-            return Page(tuple(cut(compressed(chunks) if request.gzip else chunks)))
-
-
-def cut(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Make pieces that a connection takes at a time of what comes metric by metric: each is a system call."""
-    kept, size = [], 0
-    for chunk in chunks:
-        kept.append(chunk)
-        size += len(chunk)
-        if size >= _PIECE:
-            whole = b"".join(kept)
-            yield from (whole[start : start + _PIECE] for start in range(0, size, _PIECE))
-            kept, size = [], 0
-    if kept:
-        yield b"".join(kept)
+            return Page(tuple(compressed(chunks) if request.gzip else chunks))
 
 
 def compressed(chunks: Iterable[bytes]) -> Iterable[bytes]:

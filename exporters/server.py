@@ -149,7 +149,7 @@ class Server:
         try:
             async with asyncio.timeout(_SEND_SECONDS):
                 await response.prepare(request)
-                for piece in page.pieces if request.method != "HEAD" else ():
+                for piece in page.pieces() if request.method != "HEAD" else ():
                     await response.write(piece)
                     await asyncio.sleep(0)  # or nobody notices that the client is gone, until the page is at its end
                 await response.write_eof()
