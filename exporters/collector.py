@@ -86,7 +86,7 @@ class Scraper:
         """Read one cgroup anew, with all families that are switched on. One that is gone leaves the sheet empty."""
         families = [family for family in self.families.values() if family.of == "container"]
         sheet = Sheet(families)
-        crew = Crew((sheet.parts[family.name], Outcome()) for family in families)
+        crew = Crew((sheet.parts[family.name], Outcome()) for family in families if family.when(self._world))
         needs = functools.reduce(operator.or_, (family.needs for family in families), Need.NOTHING)
         self._begin()
         machine = self._machine(families)
@@ -143,7 +143,8 @@ class Scraper:
         status = self.status
         status.containers = status.series = 0
         status.read_seconds = 0.0
-        crew = Crew((sheet.parts[family.name], outcomes[family.name]) for family in families)
+        asked = (family for family in families if family.when(self._world))
+        crew = Crew((sheet.parts[family.name], outcomes[family.name]) for family in asked)
         seen: set[str] = set()
         vanished = len(cgroups)
         for subject in self._subjects(cgroups, needs, machine):

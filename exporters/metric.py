@@ -113,7 +113,8 @@ class Family:
     ``of`` is what the groups select from: each ``container`` or the ``machine``, once per page. ``departed``: it has
     something to say of containers that are gone, too. ``parts``: those fields of a container's snapshot that its values
     are made of, with its identity, its names and what `World.settings` gives; None when they are made of anything else,
-    too (the time, readers), as are those of groups that are not ``lasting``.
+    too (the time, readers), as are those of groups that are not ``lasting``. ``when`` tells, once for all containers,
+    whether there is anything to say of them, given the `World`.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Family:
     why_off: str = ""  # why it is not on by default
     departed: bool = False
     parts: tuple[str, ...] | None = None
+    when: Callable[[Any], bool] = field(default=lambda _world: True)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -101,5 +101,6 @@ FAMILIES = (
             *_groups("container_log", "the container's", _container, _ENGINES_FILES),
             Group(Watched, _watched, (_SKIPPED,), origin=_ENGINES_FILES),
         ),
+        when=lambda world: world.alerts is not None and world.alerts.container_logs is not None,
     ),
 )
