@@ -214,9 +214,9 @@ def cpus_limit(value: float | UnlimitedType) -> Number:
     return 0 if value is UNLIMITED else value
 
 
-def seconds(usec: int) -> float:
-    """Turn microseconds into Prometheus' base unit."""
-    return usec / 1_000_000
+def seconds(usec: int) -> Number:
+    """Turn microseconds into Prometheus' base unit; none are a whole number, which takes a fifth as long to write."""
+    return usec / 1_000_000 if usec else 0
 
 
 def ratio(percentage: float) -> float:
