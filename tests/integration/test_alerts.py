@@ -396,7 +396,12 @@ def test_threads_and_processes_of_a_container(container: Container, tmp_path: Pa
         listed = subprocess.run(listing, capture_output=True, text=True, check=True).stdout
         assert re.search(rf"firing +info .*ContainerThreadsNearLimit +{NAME}: \d+%", listed), listed
         container.sh(f"kill {' '.join(map(str, pids))}")
-        eventually(lambda: told(file, "ContainerThreadsNearLimit", "resolved"), "they ended")
+
+        def resolved() -> bool:
+            container.sh("true")  # only then the shell waits for those that ended; until then they count
+            return told(file, "ContainerThreadsNearLimit", "resolved")
+
+        eventually(resolved, "they ended")
     assert "alert firing: ContainerThreadsNearLimit (info)" in exporter.log.read_text()
 
 
