@@ -85,14 +85,9 @@ def tell_docker(paths: Iterable[str], root: str) -> None:
         (folder / "config.v2.json").write_text(json.dumps(said), encoding="utf-8")
 
 
-@contextlib.contextmanager
-def crowd() -> Iterator[Crowd]:
+def crowd() -> contextlib.closing[Crowd]:
     """Begin with none."""
-    made = Crowd()
-    try:
-        yield made
-    finally:
-        made.close()
+    return contextlib.closing(Crowd())
 
 
 @contextlib.contextmanager

@@ -162,11 +162,6 @@ class Pods:
             remove(mounts, TOP, 60.0)
 
 
-@contextlib.contextmanager
-def pods() -> Iterator[Pods]:
+def pods() -> contextlib.closing[Pods]:
     """Begin with none."""
-    made = Pods()
-    try:
-        yield made
-    finally:
-        made.close()
+    return contextlib.closing(Pods())

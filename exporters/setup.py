@@ -41,7 +41,8 @@ from exporters.subject import World
 
 # Longer than a usual scrape interval: a scrape reads everything in turn.
 _SETTLED_SECONDS: Final = 180.0
-# Files that a kernel lacks stay away, and of a controller that is switched on the source hears.
+# Files that a kernel lacks stay away; of a controller that is switched on the source hears, or, without inotify, sees
+# the files after this.
 _ABSENT_SECONDS: Final = 600.0
 # Control files of 1,000 containers on v1 are more than most machines allow a process; each costs the kernel 4 KiB.
 _MOST_DESCRIPTORS: Final = 24576
