@@ -16,8 +16,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ from cgroup_model.mounts import discover_mounts
 from scripts.bytecode import compile_packages
 from scripts.debian_tools import TOOLS, DebianTools, FetchError, Unavailable
 from scripts.outcome import Outcome, closing_line, table
-from scripts.parts import READING, ROOT, Part, command, parts
+from scripts.parts import GUEST, READING, ROOT, Part, command, parts
 
 NO_GUEST: Final = 125
 """Exit code of the guest's runner when there is no guest to be had."""
@@ -47,10 +48,7 @@ class Suite:
         self._started = time.monotonic()
 
     def run(self, todo: Sequence[Part]) -> list[Outcome]:
-        """Run everything, the parts that take longest first, some at a time.
-
-        The first guest begins with building a kernel where there is none; what would only wait for it comes last.
-        """
+        """Run everything, the parts that take longest first, some at a time; what may wait for a kernel comes last."""
         longest_first = sorted(todo, key=lambda part: (part.tests == READING, part.suite == "unit"))
         with ThreadPoolExecutor(AT_A_TIME) as pool:
             outcomes = dict(zip(longest_first, pool.map(self.run_part, longest_first), strict=True))
@@ -131,14 +129,30 @@ def prepare() -> None:
         print(f"suite: {error}", file=sys.stderr)
 
 
+@contextmanager
+def kernel_on_its_way() -> Iterator[None]:
+    """Have the guests' kernel built, where there is none, from the first second on: guests wait for it.
+
+    Why there cannot be one is said by each guest that lacks it.
+    """
+    process = subprocess.Popen([*GUEST, "--prepare"], cwd=ROOT)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run everything; return 0 when every part passed and skipped nothing that it should not."""
     parser = argparse.ArgumentParser(description="run the test suite here and in guests, and sum up")
     parser.add_argument("--long", action="store_true", help="also tests that take minutes, and every world in a guest")
     long: bool = parser.parse_args(arguments).long
-    prepare()
-    suite = Suite(["-m", "long or not long", "-o", "timeout=0"] if long else [])
-    outcomes = suite.run(list(parts(discover_mounts().world, every_world=long)))
+    todo = list(parts(discover_mounts().world, every_world=long))
+    with kernel_on_its_way():
+        prepare()
+        suite = Suite(["-m", "long or not long", "-o", "timeout=0"] if long else [])
+        outcomes = suite.run(todo)
     for outcome in outcomes:
         look_again(outcome, suite.run_part)
     print(f"\n{table(outcomes)}\n{closing_line(outcomes)}")

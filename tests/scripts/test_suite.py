@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -11,7 +12,7 @@ import pytest
 
 from scripts.outcome import Outcome, closing_line, table
 from scripts.parts import Part, command, parts
-from scripts.suite import Suite, look_again, progress
+from scripts.suite import Suite, kernel_on_its_way, look_again, progress
 
 KNOWN = "no hierarchy serves hugetlb here"
 GREEN = """
@@ -177,3 +178,21 @@ def test_the_summary_names_what_was_skipped() -> None:
     assert integration.split() == ["integration", "guest", "v1", "1", "2", "3", "3.5", "s"]
     assert reason.strip() == f"3 x {KNOWN}"
     assert closing_line(outcomes).strip("= ") == "2 failed, 10 passed, 3 skipped in 5.50s"
+
+
+def test_kernel_is_begun_before_anything_asks_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guests' runner is told to prepare, and does not outlive the suite."""
+    told = tmp_path / "told"
+    os.mkfifo(told)
+    script = tmp_path / "guest.py"
+    script.write_text(
+        "import os, sys, time\n"
+        f"print(os.getpid(), *sys.argv[1:], file=open({str(told)!r}, 'w'), flush=True)\n"
+        "time.sleep(600)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.setattr("scripts.suite.GUEST", (sys.executable, str(script)))
+    with kernel_on_its_way():
+        pid, *options = told.read_text().split()
+    assert options == ["--prepare"]
+    assert not Path("/proc", pid).exists()
