@@ -59,22 +59,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Stop one instance."""
+    """Stop one instance; the exit code is 1 when its files are left in a container, where they are dead."""
     need_root("unmount")
     registry = Registry(arguments.state_dir)
     if arguments.all:
-        for instance in registry.recorded():
-            _end(instance, arguments)
-        return 0
+        ends = [_end(instance, arguments) for instance in registry.recorded()]  # of all, whatever one says
+        return int(not all(ends))
     chosen = _choose(registry, arguments.directory)
     if chosen is None:
-        _clear_unrecorded(registry, arguments)
-    elif arguments.unless_restarting is not None and chosen.alive and is_restarting(arguments.unless_restarting):
+        return int(not _clear_unrecorded(registry, arguments))
+    if arguments.unless_restarting is not None and chosen.alive and is_restarting(arguments.unless_restarting):
         ask(chosen.control, "leave")
         _await_end(chosen, arguments.timeout)
-    else:
-        _end(chosen, arguments)
-    return 0
+        return 0
+    return int(not _end(chosen, arguments))
 
 
 def is_restarting(unit: str) -> bool:
@@ -87,19 +85,20 @@ def is_restarting(unit: str) -> bool:
     return any(unit in line.split() and "restart" in line for line in jobs.splitlines())
 
 
-def _end(instance: Instance, arguments: argparse.Namespace) -> None:
+def _end(instance: Instance, arguments: argparse.Namespace) -> bool:
+    """Unmount; whether nothing is left in containers that was not to be left."""
     with lock(instance):  # nobody attaches meanwhile
-        if not arguments.keep:
-            _withdraw(instance)
+        is_clean = arguments.keep or _withdraw(instance)
         if not instance.alive:
             _clear(instance)
             auto_attach.dismiss(instance)
-            return
+            return is_clean
         busy = ask(instance.control, "unmount", patience_seconds=arguments.timeout)["busy"]
     _await_end(instance, arguments.timeout)
     auto_attach.dismiss(instance)
     if busy:
         print(f"{', '.join(busy)} was in use and served for up to {format_duration(arguments.timeout)} more")
+    return is_clean
 
 
 def _clear(instance: Instance) -> None:
@@ -109,8 +108,8 @@ def _clear(instance: Instance) -> None:
     remove(instance.directory)
 
 
-def _withdraw(instance: Instance) -> None:
-    """Take its files out of all containers, and say in one line of how many, and of which not."""
+def _withdraw(instance: Instance) -> bool:
+    """Take its files out of all containers, and say in one line of how many, and of which not; whether of all."""
     outcomes = withdraw(instance)
     done = sum(one.ok for one in outcomes.values())
     failed = {pid: one.problem for pid, one in outcomes.items() if one.problem is not None}
@@ -120,6 +119,7 @@ def _withdraw(instance: Instance) -> None:
         print(printable(f"procfs-fuse umount: {text}, but not {problems}"), file=sys.stderr)
     elif done:
         print(text)
+    return not failed
 
 
 def _title(pid: int) -> str:
@@ -139,8 +139,8 @@ def _choose(registry: Registry, directory: str | None) -> Instance | None:
     return dead[0] if len(dead) == 1 and not registry.alive() else registry.select(None)
 
 
-def _clear_unrecorded(registry: Registry, arguments: argparse.Namespace) -> None:
-    """A mount of ours whose state is lost, or belongs to another state directory."""
+def _clear_unrecorded(registry: Registry, arguments: argparse.Namespace) -> bool:
+    """Unmount what is ours but has lost its state, or belongs to another state directory; as `_end`."""
     directory = arguments.directory
     found = mounting.mount_at(directory)
     if found is None:
@@ -153,9 +153,9 @@ def _clear_unrecorded(registry: Registry, arguments: argparse.Namespace) -> None
             f"{directory} is served by a procfs-fuse with another state directory", "name it with --state-dir"
         )
     place = canonical(directory)
-    if not arguments.keep:
-        _withdraw(Instance(registry.directory_for(place), place, 0, 0.0))
+    is_clean = arguments.keep or _withdraw(Instance(registry.directory_for(place), place, 0, 0.0))
     mountpoint.detach(place)
+    return is_clean
 
 
 def _await_end(instance: Instance, timeout_seconds: float) -> None:
