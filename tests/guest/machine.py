@@ -1,6 +1,6 @@
 """One guest: a User Mode Linux process that runs one command in one cgroup world and vanishes.
 
-The kernel's three consoles are pipes: the command's output, its errors, and the reports of world.sh. Everything else
+The kernel's three consoles are pipes: the command's output, its errors, and the reports of run.sh. Everything else
 that the guest needs is in a temporary *job* folder, which it reads through its view of the host's root file system.
 """
 
@@ -27,6 +27,14 @@ from tests.guest.errors import GuestError
 
 HERE: Final = Path(__file__).resolve().parent
 WORLDS: Final = ("v2", "v1", "hybrid")
+SCRIPTS: Final = ("init.sh", "world.sh", "systemd.sh", "run.sh")
+SYSTEMD_PARAMETERS: Final[Mapping[str, Sequence[str]]] = {
+    "v2": ("systemd.unified_cgroup_hierarchy=1",),
+    "v1": ("systemd.unified_cgroup_hierarchy=0", "systemd.legacy_systemd_cgroup_controller=1"),
+    "hybrid": ("systemd.unified_cgroup_hierarchy=0", "systemd.legacy_systemd_cgroup_controller=0"),
+}
+"""How systemd is told which world to make (systemd(1), up to version 257)."""
+
 TIMED_OUT: Final = 124
 """Exit code when the time is over, as timeout(1) has it."""
 
@@ -40,6 +48,10 @@ class Settings:
     """One of `WORLDS`."""
     writable: tuple[Path, ...] = ()
     """Host directories whose changes stay; everything else is discarded."""
+    system: Path | None = None
+    """Folder with a Debian that is the guest's root, with its systemd as the first process; else the host's root."""
+    readable: tuple[Path, ...] = ()
+    """Host directories that the guest has also where `system` is its root."""
     swap_bytes: int | None = None
     disk_bytes: int | None = None
     """Size of /dev/ubda, an empty block device whose I/O is accounted (that of the host's files is not)."""
@@ -64,7 +76,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Reports:
-    """What world.sh told us over the control console."""
+    """What run.sh told us over the control console."""
 
     booted_at: float | None = None
     exit_code: int | None = None
@@ -112,17 +124,27 @@ def _job_folder(settings: Settings, busybox: Path) -> Iterator[Path]:
         if set(name) & set(" \t,"):
             raise GuestError(f"{name}: no kernel parameter can name a folder with a space or comma; set TMPDIR")
         job = Path(name)
-        for script in ("init.sh", "world.sh"):
+        for script in SCRIPTS:
             shutil.copy(HERE / script, job)
         (job / "init.sh").chmod(0o755)
-        swap = "" if settings.swap_bytes is None else str(settings.swap_bytes)
-        _write(job / "settings", _assignments({"BUSYBOX": str(busybox), "WORLD": settings.world, "SWAP_BYTES": swap}))
+        shutil.copy(busybox, job / "busybox")
+        _write(job / "settings", _assignments(_variables(settings, job)))
         _write(job / "writable", "".join(f"{directory}\n" for directory in settings.writable))
+        _write(job / "readable", "".join(f"{directory}\n" for directory in (job, *settings.readable)))
         _write(job / "command.sh", _command_script(settings))
         if settings.disk_bytes is not None:
             with (job / "disk").open("wb") as disk:
                 disk.truncate(settings.disk_bytes)
         yield job
+
+
+def _variables(settings: Settings, job: Path) -> dict[str, str]:
+    return {
+        "BUSYBOX": f"{job}/busybox",
+        "SYSTEM": str(settings.system or ""),
+        "WORLD": settings.world,
+        "SWAP_BYTES": "" if settings.swap_bytes is None else str(settings.swap_bytes),
+    }
 
 
 def _write(path: Path, text: str) -> None:
@@ -221,6 +243,7 @@ def _kernel_parameters(settings: Settings, job: Path, consoles: Sequence[int]) -
         # Devices that nobody asked for would fill /proc/diskstats.
         *("brd.rd_nr=0", "null_blk.nr_devices=0", "nbd.nbds_max=0", "max_loop=0"),
         *([f"ubd0={job}/disk"] if settings.disk_bytes is not None else []),
+        *(SYSTEMD_PARAMETERS[settings.world] if settings.system is not None else []),
     ]
 
 
