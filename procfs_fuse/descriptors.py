@@ -19,7 +19,8 @@ def close_all_but(keep: Collection[int]) -> None:
     """Close every descriptor but the standard streams and ``keep``."""
     first = _STANDARD_ERROR + 1
     for kept in sorted(one for one in keep if one >= first):
-        os.closerange(first, kept)
+        if first < kept:
+            os.closerange(first, kept)
         first = kept + 1
     os.closerange(first, max(_beyond_standard(), default=first) + 1)
 

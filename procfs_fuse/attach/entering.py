@@ -14,7 +14,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, Self
 
 from cgscope.errors import explain
 from procfs_fuse import syscalls
@@ -38,40 +38,59 @@ class Failed(Exception):
 
 
 def inside(target: Target, work: Work, keep: Collection[int], patience_seconds: float = PATIENCE_SECONDS) -> Any:  # noqa: ANN401 - JSON
-    """Call ``work`` in the target's mount and pid namespaces, at its root; returns its answer.
+    """Have an `Errand` done and wait for it; returns its answer. Raises `Failed`, `Gone`."""
+    with Errand(target, work, keep, patience_seconds) as errand:
+        return errand.answer()
 
-    ``keep`` are descriptors that it needs. Raises `Failed`, or `Gone` when the target ended meanwhile.
+
+class Errand:
+    """``work`` that is being done in the target's mount and pid namespaces, at its root.
+
+    ``keep`` are descriptors that it needs. The target must stay open until the errand is closed, which ends it.
+    Raises `Failed`, or `Gone` when the target ended meanwhile.
     """
-    proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    answers, channel = os.pipe()
-    try:
-        pid = _fork_into(target)
-        if pid == 0:
-            kept = {*keep, proc, channel, target.mount_namespace, target.root}
-            _become(target, work, proc, channel, kept)
-        os.close(channel)
-        channel = -1
-        answer = _collect(pid, answers, patience_seconds)
-    finally:
-        for descriptor in (proc, answers, channel):
-            if descriptor >= 0:
-                os.close(descriptor)
-    return _understood(answer, target, patience_seconds)
 
+    def __init__(
+        self, target: Target, work: Work, keep: Collection[int], patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._target = target
+        self._patience_seconds = patience_seconds
+        self._deadline = time.monotonic() + patience_seconds
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as begun:
+            proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            begun.callback(os.close, proc)
+            self._answers, channel = os.pipe()
+            undo.callback(os.close, self._answers)
+            begun.callback(os.close, channel)
+            pid = _fork_into(target)
+            if pid == 0:
+                kept = {*keep, proc, channel, target.mount_namespace, target.root}
+                _become(target, work, proc, channel, kept)
+            undo.callback(_end, pid)
+            self._undo = undo.pop_all()
 
-def _understood(answer: bytes | None, target: Target, patience_seconds: float) -> Any:  # noqa: ANN401 - JSON
-    if answer is None:
-        raise Failed(f"no end after {patience_seconds:g} s: something that is mounted there hangs", Reason.HANGS)
-    if not answer:
-        if target.gone:
-            raise Gone(target.pid)
-        raise Failed("the helper process was killed")
-    result = json.loads(answer)
-    if "problem" in result:
-        if result["gone"] or target.gone:
-            raise Gone(target.pid)
-        raise Failed(result["problem"])
-    return result["ok"]
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._undo.close()
+
+    def answer(self) -> Any:  # noqa: ANN401 - JSON
+        """Wait for what the work returned. Raises `Failed`, `Gone`."""
+        answer = _collect(self._answers, self._deadline)
+        if answer is None:
+            text = f"no end after {self._patience_seconds:g} s: something that is mounted there hangs"
+            raise Failed(text, Reason.HANGS)
+        if not answer:
+            if self._target.gone:
+                raise Gone(self._target.pid)
+            raise Failed("the helper process was killed")
+        result = json.loads(answer)
+        if "problem" in result:
+            if result["gone"] or self._target.gone:
+                raise Gone(self._target.pid)
+            raise Failed(result["problem"])
+        return result["ok"]
 
 
 def _become(target: Target, work: Work, proc: int, channel: int, keep: Collection[int]) -> NoReturn:
@@ -125,23 +144,21 @@ def _tell(channel: int, answer: Mapping[str, Any]) -> None:
             data = data[os.write(channel, data) :]
 
 
-def _collect(pid: int, answers: int, patience_seconds: float) -> bytes | None:
-    """All that the helper says until its end; None when it had to be killed for taking too long."""
-    deadline = time.monotonic() + patience_seconds
+def _collect(answers: int, deadline: float) -> bytes | None:
+    """All that a helper says until its end; None when it takes too long."""
     poll = select.poll()
     poll.register(answers, select.POLLIN)
     parts: list[bytes] = []
-    try:
-        while (left := deadline - time.monotonic()) > 0:
-            if not poll.poll(left * 1000):
-                continue
-            part = os.read(answers, _MOST_ANSWER_BYTES)
-            if not part:
-                return b"".join(parts)
-            parts.append(part)
-        return None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
+    while poll.poll(max(deadline - time.monotonic(), 0) * 1000):
+        part = os.read(answers, _MOST_ANSWER_BYTES)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+    return None
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)

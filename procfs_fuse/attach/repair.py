@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
 from procfs_fuse import bindings, syscalls
-from procfs_fuse.attach import entering, inside, mountfd, mountinfo, namespaces, sources
+from procfs_fuse.attach import inside, mountfd, mountinfo, namespaces, sources
 from procfs_fuse.attach.attachment import lock
+from procfs_fuse.attach.entering import Errand, Failed
 from procfs_fuse.attach.mountinfo import MountLine
 from procfs_fuse.attach.outcome import Fate, FileOutcome, Outcome
 from procfs_fuse.attach.sources import Clone, Places
@@ -24,6 +25,7 @@ from procfs_fuse.bindings import Binding
 from procfs_fuse.instances import Instance
 
 _PATIENCE_SECONDS: Final = 5.0
+_MOST_AT_ONCE: Final = 4  # one waits for the kernel, which forgets its mounts one by one, while others go on
 
 
 def repair(instance: Instance, proc_root: str = "/proc") -> dict[int, Outcome]:
@@ -35,27 +37,46 @@ def repair(instance: Instance, proc_root: str = "/proc") -> dict[int, Outcome]:
     places = sources.places_of(instance)
     outcomes: dict[int, Outcome] = {}
     with lock(instance):
-        for pid, lines in namespaces.having(partial(_is_suspect, places), proc_root):
-            with contextlib.suppress(Gone, Refused):
-                outcome = _repair_one(pid, places, lines)
-                if outcome.files or outcome.problem:
-                    outcomes[pid] = outcome
+        found = namespaces.having(partial(_is_suspect, places), proc_root)
+        _overlap(_repair_one(pid, places, lines, outcomes) for pid, lines in found)
     return outcomes
+
+
+def _overlap(repairs: Iterable[Generator[None]]) -> None:
+    """Begin each; wait for the first one's end when there are as many as may be."""
+    under_way: deque[Generator[None]] = deque()
+    try:
+        for one in repairs:
+            if len(under_way) == _MOST_AT_ONCE:
+                next(under_way.popleft(), None)
+            next(one, None)
+            under_way.append(one)
+        while under_way:
+            next(under_way.popleft(), None)
+    finally:
+        for one in under_way:
+            one.close()
 
 
 def _is_suspect(places: Places, line: MountLine) -> bool:
     return line.is_ours and line.source == places.source and line.device not in places.devices
 
 
-def _repair_one(pid: int, places: Places, lines: list[MountLine]) -> Outcome:
+def _repair_one(pid: int, places: Places, lines: list[MountLine], outcomes: dict[int, Outcome]) -> Generator[None]:
+    """Heal one container; pauses while a process does so in there. What was done is added to ``outcomes``."""
     wanted = [Binding(places.path_of(line), line.mountpoint, _flags(line)) for line in lines]
     try:
         with Target(pid) as target, sources.clones(places, wanted) as clones:
             work = partial(_replace, places, {clone.target: clone for clone in clones})
-            keep = [clone.descriptor for clone in clones]
-            return Outcome.from_json(entering.inside(target, work, keep, _PATIENCE_SECONDS))
-    except entering.Failed as failure:
-        return Outcome(problem=str(failure), reason=failure.reason)
+            with Errand(target, work, [clone.descriptor for clone in clones], _PATIENCE_SECONDS) as errand:
+                yield
+                outcome = Outcome.from_json(errand.answer())
+    except Failed as failure:
+        outcome = Outcome(problem=str(failure), reason=failure.reason)
+    except (Gone, Refused):
+        return
+    if outcome.files or outcome.problem:
+        outcomes[pid] = outcome
 
 
 def _flags(line: MountLine) -> int:

@@ -152,7 +152,7 @@ def containers(command: CommandLine, count: int, strange: Path) -> Iterator[list
 
 
 @pytest.mark.parametrize(
-    ("count", "times"), [(3, 2), pytest.param(20, 20, marks=pytest.mark.long)], ids=["few", "many"]
+    ("count", "times"), [(6, 2), pytest.param(20, 20, marks=pytest.mark.long)], ids=["few", "many"]
 )
 def test_containers_heal(command: CommandLine, tmp_path: Path, count: int, times: int) -> None:
     """Dead files of running containers are replaced from outside; no container was restarted, `status` tells of it."""
