@@ -14,6 +14,7 @@ from procfs_fuse.attach.mountinfo import MountLine
 
 _FLAGS_FIELD = 6  # of /proc/PID/stat, counted from the state (proc_pid_stat(5), field 9)
 _PF_FORKNOEXEC = 0x40  # include/linux/sched.h: "Forked but didn't exec"
+_STUB_INIT = b"(sd-stubinit)"  # of `systemd-nspawn --as-pid2`: executes nothing, its child has the program
 
 
 def runs_its_program(pid: int, proc_root: str = "/proc") -> bool:
@@ -22,8 +23,9 @@ def runs_its_program(pid: int, proc_root: str = "/proc") -> bool:
     Raises OSError when it is gone.
     """
     with open(f"{proc_root}/{pid}/stat", "rb") as file:
-        fields = file.read().rpartition(b")")[2].split()
-    return not int(fields[_FLAGS_FIELD]) & _PF_FORKNOEXEC
+        head, _, tail = file.read().rpartition(b")")
+    name = head.partition(b"(")[2]
+    return name == _STUB_INIT or not int(tail.split()[_FLAGS_FIELD]) & _PF_FORKNOEXEC
 
 
 def has_own_root(pid: int, proc_root: str = "/proc") -> bool:
