@@ -37,6 +37,7 @@ FEW_SCRAPES: Final = 4
 IDLE_SECONDS: Final = 5.0
 EVERY_SECONDS: Final = 15.0
 BUSY_EVERY: Final = 10  # containers
+BUSY: Final = "scrape, a tenth busy"
 _START_SECONDS: Final = 60.0
 _MANY: Final = 1000  # with more a scrape takes seconds, and netdata does not answer within a minute
 _NETDATA: Final = """[global]
@@ -103,7 +104,7 @@ def measure(kit: Kit) -> None:
             containers.grow_to(number, sleeping=True)
             tell_docker(containers.paths, kit.folder)
             _scraped(kit, number, containers)
-            _alone(kit, number)
+            _alone(kit, number, containers)
 
 
 def _scraped(kit: Kit, number: int, containers: Crowd) -> None:
@@ -129,7 +130,7 @@ def _scraped(kit: Kit, number: int, containers: Crowd) -> None:
         containers.employ(BUSY_EVERY)
         for name in in_turn(servers, times):
             containers.work()
-            scrape(kit, "scrape, a tenth busy", name, servers[name], number)
+            scrape(kit, BUSY, name, servers[name], number)
 
 
 def scrape(kit: Kit, case: str, name: str, serving: tuple[Server, str], number: int) -> None:
@@ -143,12 +144,17 @@ def scrape(kit: Kit, case: str, name: str, serving: tuple[Server, str], number: 
     kit.results.add(case, name, figures, size=number, of="cgroups")
 
 
-def _alone(kit: Kit, number: int) -> None:
+def _alone(kit: Kit, number: int, containers: Crowd) -> None:
     """Without a server: what a scrape reads, in C; one sheet through our encoder and prometheus-client's, CPU time."""
     with Exporter(Settings(kmsg=None, fs_root=kit.folder)) as inside:
-        files = files_read(inside.scraper.scrape)
+
+        def with_work() -> None:
+            containers.work()
+            inside.scraper.scrape()
+
+        for case, look in (("scrape", inside.scraper.scrape), (BUSY, with_work)):
+            kit.results.add(case, FLOOR, collected(kit, files_read(look)), size=number, of="cgroups")
         sheet = inside.scraper.scrape()
-        kit.results.add("scrape", FLOOR, collected(kit, files), size=number, of="cgroups")
         registry = CollectorRegistry()
         registry.register(_Read(sheet))
         ways: Mapping[str, Page] = {
