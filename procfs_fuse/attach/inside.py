@@ -148,10 +148,27 @@ class Detacher:
 
     def remove_all(self) -> None:
         """Unmount; what is busy goes with its last user. Raises OSError."""
-        for line in reversed(mountinfo.own(self.proc)):
-            if self.wanted(line):
+        wanted = [line for line in mountinfo.own(self.proc) if self.wanted(line)]
+        numbers = {line.id for line in wanted}
+        for line in reversed(wanted):
+            # Where /proc/sys is a bind of a shared /proc (systemd-nspawn), a mount in one of them is in the other one,
+            # too, and both go at once: what is seen there then is not ours.
+            if self._mount_at(line.mountpoint) in numbers:
                 syscalls.umount(line.mountpoint, syscalls.MNT_DETACH)
                 self.notes.add(line.mountpoint, Fate.DETACHED)
+
+    def _mount_at(self, path: str) -> int | None:
+        """The number of the mount that is seen at ``path``; None where nothing is."""
+        try:
+            place = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno not in _NO_SUCH_PATH:
+                raise
+            return None
+        try:
+            return mountinfo.id_of(self.proc, place)
+        finally:
+            os.close(place)
 
 
 def is_dead(path: str) -> bool:
