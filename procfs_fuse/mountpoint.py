@@ -47,6 +47,15 @@ def unmount(path: str) -> bool:
     return True
 
 
+def is_dead(path: str) -> bool:
+    """Whether the server of the file system at ``path`` is gone."""
+    try:
+        os.statvfs(path)  # which the kernel always passes on (fuse_statfs)
+    except OSError as error:
+        return error.errno == errno.ENOTCONN
+    return False
+
+
 def clear(directory: str, path: str) -> int:
     """Remove the mounts of an instance whose server died: at ``path``, and in its state directory. How many it was."""
     return detach(path) + detach(os.path.join(directory, "containers"))

@@ -151,13 +151,14 @@ def _adopt(running: Instance, arguments: argparse.Namespace, registry: Registry)
 
 def _place(wanted: str | None, registry: Registry) -> str:
     """The mount point, checked; what a dead server left on it is cleared away."""
+    place = DEFAULT_MOUNTPOINT if wanted is None else wanted
+    # Without a record it is what a service manager kept for a successor that never came.
+    if (before := registry.find(place)) is not None or mountpoint.is_dead(place):
+        directory = registry.directory_for(place) if before is None else before.directory
+        mountpoint.clear(directory, canonical(place))
     if wanted is None:
-        wanted = DEFAULT_MOUNTPOINT
-        os.makedirs(wanted, exist_ok=True)
-    before = registry.find(wanted)
-    if before is not None:
-        mountpoint.clear(before.directory, before.mountpoint)
-    return mountpoint.check(wanted)
+        os.makedirs(place, exist_ok=True)  # not before: what is dead is no folder
+    return mountpoint.check(place)
 
 
 def _serve(arguments: argparse.Namespace, place: str, directory: str, on_ready: Callable[[], None]) -> None:
