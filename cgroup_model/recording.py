@@ -83,13 +83,15 @@ class Recorder:
         self._most_bytes = most_bytes
         self._count = 0
         self._memo = Memo()
-        with _reported(path, "record to"):
+        with _reported(path, "record to"), contextlib.ExitStack() as undo:
             self._database = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+            undo.callback(self._database.close)
             self._database.execute("PRAGMA auto_vacuum = INCREMENTAL")
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
             self._database.executescript(_SCHEMA)
             self._database.execute("INSERT OR IGNORE INTO meta VALUES ('format', ?)", (FORMAT,))
+            undo.pop_all()
 
     def add(self, look: Look) -> bool:
         """Keep a look; False when that was not possible, see `problem`."""
@@ -151,11 +153,12 @@ class Recording:
     def __init__(self, path: str) -> None:
         """Open the file; raises `RecordingError`."""
         self._path = path
-        with _reported(path, "replay"):
+        with _reported(path, "replay"), contextlib.ExitStack() as undo:
             open(path, "rb").close()  # the kernel says better than SQLite why a file cannot be opened
             # By URI, since connecting to a path that does not exist would make an empty file.
             name = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
             self._database = sqlite3.connect(f"file:{name}?mode=ro", uri=True, timeout=1.0)
+            undo.callback(self._database.close)
             tables = self._database.execute("SELECT name FROM sqlite_master WHERE name IN ('meta', 'looks')").fetchall()
             if len(tables) < 2:
                 raise RecordingError(f"cannot replay {path}: it is no recording of ctop")
@@ -163,6 +166,7 @@ class Recording:
             if found is None or found[0] != FORMAT:
                 raise RecordingError(f"cannot replay {path}: it has format {found and found[0]!r}, known is {FORMAT}")
             rows = self._database.execute("SELECT id, time, ooms FROM looks ORDER BY id").fetchall()
+            undo.pop_all()
         self._ids = [int(row[0]) for row in rows]
         self.times = [float(row[1]) for row in rows]
         """When each look was taken; seconds since the epoch."""

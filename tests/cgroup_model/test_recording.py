@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sqlite3
@@ -126,12 +127,12 @@ def test_record_and_replay(tmp_path: Path) -> None:
     for seconds, oom in ((10.0, 0), (11.0, 0), (12.0, 2), (13.0, 2)):
         assert recorder.add(look(seconds, oom=oom))
     recorder.close()
-    recording = Recording(path)
-    assert recording.times == [10.0, 11.0, 12.0, 13.0]
-    assert recording.look(1) == look(11.0)
-    assert [recording.at(seconds) for seconds in (0.0, 11.5, 99.0)] == [0, 1, 3]
-    assert recording.next_oom(0) == 2
-    assert recording.next_oom(2) is None
+    with contextlib.closing(Recording(path)) as recording:
+        assert recording.times == [10.0, 11.0, 12.0, 13.0]
+        assert recording.look(1) == look(11.0)
+        assert [recording.at(seconds) for seconds in (0.0, 11.5, 99.0)] == [0, 1, 3]
+        assert recording.next_oom(0) == 2
+        assert recording.next_oom(2) is None
     assert sorted(file.name for file in tmp_path.iterdir()) == ["r.db"]
 
 
@@ -142,14 +143,15 @@ def test_age_and_size_are_bounded(tmp_path: Path) -> None:
     for second in range(320):
         recorder.add(look(float(second)))
     recorder.close()
-    assert 100 <= len(Recording(path)) <= 120
+    with contextlib.closing(Recording(path)) as recording:
+        assert 100 <= len(recording) <= 120
     small = Recorder(path, most_bytes=60_000)
     for second in range(320, 640):
         small.add(look(float(second), filling=os.urandom(500).hex()))
     small.close()
-    recording = Recording(path)
-    assert recording.times[-1] == 639.0
-    assert 20 < len(recording) < 120
+    with contextlib.closing(Recording(path)) as recording:
+        assert recording.times[-1] == 639.0
+        assert 20 < len(recording) < 120
     assert os.path.getsize(path) < 200_000
 
 
@@ -172,10 +174,9 @@ for second in range(1000000):
             process.send_signal(signal.SIGKILL)
             lines += process.stdout.readlines()
         written = int([line for line in lines if line.endswith("\n")][-1])
-        recording = Recording(path)
-        assert recording.times[-1] >= written
-        assert recording.look(len(recording) - 1).hostname == "h"
-        recording.close()
+        with contextlib.closing(Recording(path)) as recording:
+            assert recording.times[-1] >= written
+            assert recording.look(len(recording) - 1).hostname == "h"
 
 
 def test_a_full_disk_costs_the_past(tmp_path: Path) -> None:
@@ -187,7 +188,8 @@ def test_a_full_disk_costs_the_past(tmp_path: Path) -> None:
     added = [recorder.add(look(float(second), filling=os.urandom(2000).hex())) for second in range(200)]
     recorder.close()
     assert sum(added) > 150
-    assert Recording(path).times[-1] > 150.0
+    with contextlib.closing(Recording(path)) as recording:
+        assert recording.times[-1] > 150.0
 
 
 @pytest.mark.parametrize(
@@ -216,7 +218,7 @@ def test_a_damaged_look_is_one_error(tmp_path: Path) -> None:
     with database:
         database.execute("UPDATE looks SET data = x'0011' WHERE id = 2")
     database.close()
-    recording = Recording(path)
-    with pytest.raises(RecordingError, match="look 2 is damaged"):
-        recording.look(1)
-    assert recording.look(2) == look(2.0)
+    with contextlib.closing(Recording(path)) as recording:
+        with pytest.raises(RecordingError, match="look 2 is damaged"):
+            recording.look(1)
+        assert recording.look(2) == look(2.0)
