@@ -52,7 +52,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "podman": "podman",
     "conmon": "conmon",
     "dockerd": "docker.io",
-    "docker": "docker.io",
+    "docker": "docker-cli | docker.io",  # a package of its own since Debian 13
     "containerd": "containerd",
     "ctr": "containerd",
     "curl": "curl",
@@ -64,18 +64,19 @@ TOOLS: Final[Mapping[str, str]] = {
     "nsenter": "util-linux",
     "cat": "coreutils",
     "lxcfs": "lxcfs",
-    "ulockmgr_server": "fuse libfuse2",  # for the library: --transport fusepy
+    "ulockmgr_server": "fuse, libfuse2t64 | libfuse2",  # for the library: --transport fusepy
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",
     "amtool": "prometheus-alertmanager",
     "chromedriver": "chromium-driver",
-    "gcc": "gcc libc6-dev",
-    "musl-gcc": "musl-tools musl-dev",
+    "gcc": "gcc, libc6-dev",
+    "musl-gcc": "musl-tools, musl-dev",
     "zsh": "zsh",
     "fish": "fish",
 }
-"""Program -> Debian package that has it, and further ones that it is of no use without."""
+"""Program -> Debian package that has it, and further ones that it is of no use without, written as a dependency
+(Debian Policy 7.1): releases do not agree on names."""
 
 LISTS_LIFETIME_SECONDS: Final = 24 * 3600
 """Package lists older than this are fetched again: mirrors drop the versions that they name."""
@@ -188,7 +189,7 @@ class DebianTools:
 
     def _home(self, name: str) -> str:
         """Return the package that has the program itself."""
-        return self._packages[name].split()[0]
+        return re.split("[ ,]", self._packages[name], maxsplit=1)[0]
 
     @contextmanager
     def _ready(self) -> Iterator[None]:
@@ -205,7 +206,7 @@ class DebianTools:
     def _fetch(self, packages: str) -> None:
         with self._ready():
             self._lay_out()
-            for name in self._missing_packages(*packages.split()):
+            for name in self._missing_packages(packages):
                 if name not in INHERITED:
                     self._unpack(name)
             self._point_compiler_to_tree()
@@ -271,9 +272,9 @@ class DebianTools:
             "#clear APT::Default-Release;\n"
         )
 
-    def _missing_packages(self, *packages: str) -> list[str]:
+    def _missing_packages(self, packages: str) -> list[str]:
         """Return those of ``packages`` and their dependencies that this machine lacks, as apt would install them."""
-        simulation = self._run("apt-get", "-s", "install", "--no-install-recommends", "--no-remove", *packages)
+        simulation = self._run("apt-get", "-s", "satisfy", "--no-install-recommends", "--no-remove", packages)
         return re.findall(r"^Inst (\S+) ", simulation, re.MULTILINE)
 
     def _unpack(self, package: str) -> None:

@@ -121,7 +121,7 @@ def build_environment(tools: DebianTools | None = None) -> dict[str, str]:
     try:
         found = {name: tools.tool(name) for name in BUILD_TOOLS}
     except (FetchError, Unavailable) as error:
-        missing = " ".join(sorted({package for name, package in BUILD_TOOLS.items() if not shutil.which(name)}))
+        missing = ", ".join(sorted({package for name, package in BUILD_TOOLS.items() if not shutil.which(name)}))
         reason = str(error).splitlines()[0]
         raise GuestError(
             f"cannot build a kernel without {missing}, to be installed by hand because: {reason}"

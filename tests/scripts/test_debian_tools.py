@@ -77,6 +77,14 @@ def test_a_missing_program_is_unpacked_with_its_dependencies(archive: Archive) -
     assert shutil.which("cgscope-hello") is None
 
 
+def test_a_package_may_have_another_name_in_another_release(archive: Archive) -> None:
+    """Of alternatives the first that exists is unpacked, and what the program needs beside it."""
+    archive.add("cgscope-old", {"usr/bin/cgscope-moved": "#!/bin/sh\necho moved; cgscope-beside\n"})
+    archive.add("cgscope-beside", {"usr/bin/cgscope-beside": "#!/bin/sh\necho too\n"})
+    tool = archive.tools({"cgscope-moved": "cgscope-new | cgscope-old, cgscope-beside"}).tool("cgscope-moved")
+    assert subprocess.check_output([tool.path], env=tool.env) == b"moved\ntoo\n"
+
+
 def test_libraries_of_the_cache_are_found(archive: Archive, tmp_path: Path) -> None:
     """Each folder with a shared library is named to the loader, private ones of a package included."""
     archive.add("cgscope-lib", {"usr/bin/cgscope-lib": "#!/bin/sh\n", "lib/cgscope/libx.so.1": ""})
@@ -105,7 +113,7 @@ def test_an_interrupted_unpacking_is_done_again(archive: Archive, tmp_path: Path
 def test_an_unknown_package_is_reported_in_apts_words(archive: Archive) -> None:
     """Apt's reason reaches the reader: here, that there is no such package."""
     archive.add("cgscope-other", {})
-    with pytest.raises(FetchError, match="Unable to locate package cgscope-absent"):
+    with pytest.raises(FetchError, match="Depends: cgscope-absent but it is not installable"):
         archive.tools({"cgscope-absent": "cgscope-absent"}).tool("cgscope-absent")
 
 
