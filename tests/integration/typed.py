@@ -10,7 +10,8 @@ ANYTHING = "…"
 OURS = {"procfs-fuse": "procfs_fuse", "cgroup-exporter": "exporters", "ctop": "ctop", "cgscope": "cgscope"}
 """Our programs, and the modules that they are."""
 
-PROGRAMS = (*OURS, "docker", "podman", "ctr", "lxc-create", "lxc-start", "lxc-attach", "lxc-stop", "lxc-destroy")
+ENGINES = ("docker", "podman", "ctr", "lxc-create", "lxc-start", "lxc-attach", "lxc-stop", "lxc-destroy")
+PROGRAMS = (*OURS, *ENGINES, "apt", "echo", "systemctl")
 """What follows a prompt; any other line that begins like one is output."""
 
 
