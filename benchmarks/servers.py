@@ -131,7 +131,7 @@ def serving(
 
 def _libfuse() -> dict[str, str]:
     """Where fusepy finds libfuse 2, which few machines have installed."""
-    tree = Path(DebianTools().tool("ulockmgr_server").path).parents[2]
+    tree = Path(DebianTools().tool("afuse").path).parents[2]
     found = sorted(tree.glob("usr/lib/*/libfuse.so.2"))
     return {"FUSE_LIBRARY_PATH": str(found[0])} if found else {}
 

@@ -64,7 +64,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "nsenter": "util-linux",
     "cat": "coreutils",
     "lxcfs": "lxcfs",
-    "ulockmgr_server": "fuse, libfuse2t64 | libfuse2",  # for the library: --transport fusepy
+    "afuse": "afuse",  # for its library, libfuse 2, which no release gives the same name: --transport fusepy
     "prometheus": "prometheus",
     "promtool": "prometheus",
     "prometheus-alertmanager": "prometheus-alertmanager",

@@ -31,7 +31,7 @@ _STEADY = ("sys/devices/system/cpu/online", "proc/sys/kernel/threads-max", "proc
 @pytest.fixture(scope="module")
 def libfuse(tool: Callable[[str], Tool]) -> Iterator[None]:
     """Let programs find libfuse 2, unpacked where the machine has none."""
-    program = tool("ulockmgr_server")
+    program = tool("afuse")
     unpacked = sorted(Path(program.path).parents[1].glob("lib/*/libfuse.so.2"))
     with pytest.MonkeyPatch.context() as patch:
         if unpacked:

@@ -34,6 +34,7 @@ _ENGINE = (
     MODEST
     + """\
 conmon_path = ["{conmon}"]
+helper_binaries_dir = ["{beside}/lib/podman", "{beside}/libexec/podman"]
 conmon_env_vars = {environment}
 tmp_dir = "{folder}/tmp"
 static_dir = "{folder}/libpod"
@@ -71,13 +72,15 @@ class Podman(programs.Engine):
         runc, conmon = tool("runc"), tool("conmon")
         # Given nothing else by podman, both would not find the libraries that were unpacked with them.
         kept = [f"{name}={conmon.env[name]}" for name in ("PATH", "LD_LIBRARY_PATH") if name in conmon.env]
+        program = tool("podman")
         names = {"folder": str(folder), "image": IMAGE, "runc": runc.path, "conmon": conmon.path}
+        names["beside"] = str(Path(program.path).parents[1])
         names["environment"] = json.dumps(kept)
         (folder / "etc/containers.conf").write_text(_ENGINE.format(**names))
         (folder / "etc/storage.conf").write_text(_STORAGE.format(**names))
         (folder / ".config/containers/policy.json").write_text('{"default": [{"type": "insecureAcceptAnything"}]}')
         (folder / "etc/registries.conf").write_text("")
-        podman = cls(tool("podman"), folder)
+        podman = cls(program, folder)
         changes = ["--change", "ENV PATH=/bin:/sbin", "--change", 'CMD ["/bin/sleep", "3600"]']  # the infra container's
         podman.must("import", "--quiet", *changes, str(archive), IMAGE)
         return podman
