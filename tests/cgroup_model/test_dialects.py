@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cgroup_model.dialects import Dialect, MemoryLevel, Quota, dialect_for, v1, v2
+from cgroup_model.dialects.v1 import io as io_of_v1
 from cgroup_model.mounts import Hierarchy
 from cgroup_model.parse import ParseError
 from cgroup_model.snapshot import (
@@ -353,6 +354,22 @@ def test_v1_io_takes_the_first_files_that_counted(cgroup: Files) -> None:
     assert cgroup.read(v1, "io", empty) == Io()
     with pytest.raises(Missing):
         cgroup.read(v1, "io", {"blkio.weight": "500\n"})
+
+
+def test_v1_io_sources(cgroup: Files) -> None:
+    """Those files count that name a disk at the top; where none does nothing is known, not zero."""
+    throttle, bfq = (blkio(who, "_recursive", 1, 1) for who in ("throttle", "bfq"))
+    recursive = dict.fromkeys(throttle, "Total 0\n")
+    for files, first in ((throttle | bfq, 0), (recursive | bfq, 1)):
+        cgroup.write(files)
+        assert v1.io_sources(cgroup.source, str(cgroup.directory))[0] == io_of_v1.RECURSIVE[first]
+    cgroup.write(dict.fromkeys(throttle | bfq, "Total 0\n"))
+    with pytest.raises(Missing):
+        v1.io_sources(cgroup.source, str(cgroup.directory))
+    for name in throttle | bfq:
+        (cgroup.directory / name).unlink()
+    cgroup.write(blkio("throttle", "", 1, 1))
+    assert v1.io_sources(cgroup.source, str(cgroup.directory)) == io_of_v1.OWN
 
 
 def test_v1_io_limits(cgroup: Files) -> None:

@@ -29,6 +29,7 @@ import pytest
 
 from cgroup_model.mounts import Mounts, discover_mounts
 from scripts.debian_tools import Tool
+from scripts.load import count_io
 from tests.integration.containers import MIB, Container, ControlFiles, Instance, mounted, running, words_of
 from tests.integration.full_screen import screen_of
 
@@ -426,7 +427,7 @@ def test_iostat(instance: Instance, mounts: Mounts, tool: FindTool, disk: Path) 
     major, minor = os.major(device), os.minor(device)
     with running(instance, name("disk"), "--memory", "256M", "--cpus", "1") as container:
         control = ControlFiles(mounts, container.path)
-        count_io(control, major, minor)
+        count_io(mounts, container.path, disk)
         before = control.written_bytes(major, minor)
         container.sh(f"dd if=/dev/zero of={shlex.quote(str(disk))}/block bs=1M count=8 oflag=direct,sync")
         after = control.written_bytes(major, minor)
@@ -447,10 +448,3 @@ def test_iostat(instance: Instance, mounts: Mounts, tool: FindTool, disk: Path) 
             assert sectors // 2 <= int(disks[0][6]) <= control.written_bytes(major, minor) // 1024
             assert disks[1][6] == "0"
         assert "size" in container.sh(f"ls /sys/class/block/{node}").split()  # the rest of sysfs is there
-
-
-def count_io(control: ControlFiles, major: int, minor: int) -> None:
-    """Make cgroup v1 count: blk-throttle of current kernels counts devices only of cgroups that it limits."""
-    file = control.file("io", "blkio.throttle.write_bps_device", "io.max")
-    if file.name != "io.max":
-        file.write_text(f"{major}:{minor} {1 << 40}\n")

@@ -1,8 +1,9 @@
 """blkio.* of cgroup v1. Documentation/admin-guide/cgroup-v1/blkio-controller.rst; block/blk-throttle.c, bfq-cgroup.c.
 
 ``…io_service_bytes_recursive`` has a line per device and direction, ``8:16 Read 1459200``, and a sum at the end,
-``Total 0``. Which of the files counts depends on the I/O scheduler, and blk-throttle of recent kernels counts only
-devices with a limit: so the first file that has a device speaks. Limits: ``8:16 2097152`` per device.
+``Total 0``. Which of the files counts depends on the I/O scheduler, and blk-throttle of Linux 6.10 and newer (commit
+a3166c51702b) counts a disk only from the first limit that any cgroup ever has for it: so the first file that has a
+device speaks, and where none has the I/O of cgroups is unknown. Limits: ``8:16 2097152`` per device.
 """
 
 from __future__ import annotations
@@ -37,14 +38,19 @@ NO_DEVICE = (b"", b"Total 0\n")  # alone in its file, as the sum of nothing
 
 
 def io_sources(source: Source, top: str) -> IoSources:
-    """Tell which of the files say anything, by those of the topmost cgroup: what is counted below is counted there."""
-    there = False
+    """Tell which of the files say anything, by those of the topmost cgroup: what is counted below is counted there.
+
+    Raises Missing when nothing is: there is no machine without any I/O.
+    """
     for pairs in (RECURSIVE, OWN):
         counted = [(pair, source.read_all(top, pair[:1])[0]) for pair in pairs]
-        there = there or any(data is not None for _pair, data in counted)
-        if there:  # files that do not add up what is below say nothing more
-            in_use = tuple(pair for pair, data in counted if data is not None and data not in NO_DEVICE)
-            return in_use or pairs[:1] if pairs is RECURSIVE else pairs
+        if all(data is None for _pair, data in counted):
+            continue
+        if pairs is OWN:  # which do not add up what is below: they say nothing more
+            return pairs
+        if in_use := tuple(pair for pair, data in counted if data is not None and data not in NO_DEVICE):
+            return in_use
+        break
     raise Missing(RECURSIVE[0][0])
 
 

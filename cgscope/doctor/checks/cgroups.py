@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from cgroup_model.dialects import dialect_for
 from cgroup_model.mounts import Hierarchy, OutOfSight
-from cgscope.doctor.finding import Finding, note, ok, problem
+from cgroup_model.source import Missing, Source
+from cgscope.doctor.finding import Finding, note, ok, problem, unknown
 from cgscope.doctor.machine import Machine
 
 TITLE = "cgroups"
@@ -32,8 +34,22 @@ def check(machine: Machine) -> Iterator[Finding]:
     for name, loss in _CONTROLLERS.items():
         hierarchy = mounts.for_controller(name)
         yield ok(name, f"v{hierarchy.version}") if hierarchy else note(name, "missing", loss)
+    yield from _uncounted(mounts.for_controller("io"))
     count = sum(1 for _ in machine.tree.walk())
     yield ok("cgroups in sight", str(count))
+
+
+def _uncounted(io: Hierarchy | None) -> Iterator[Finding]:
+    """Say when nobody has switched on what counts I/O of cgroup v1, on Linux 6.10 and newer."""
+    if io is None:
+        return
+    try:
+        dialect_for(io).io_sources(Source(), io.mountpoint)
+    except Missing as error:
+        advice = "the first limit of a disk in any cgroup switches it on, however high: docs/troubleshooting.md"
+        yield note("block I/O", f"no disk is counted in {error.name}", advice)
+    except OSError as error:
+        yield unknown("block I/O", str(error))
 
 
 def _described(hierarchy: Hierarchy) -> str:

@@ -238,6 +238,17 @@ def test_no_cgroups(tmp_path: Path) -> None:
     assert by_subject(limits.check(machine))["inotify max_user_watches"].verdict is Verdict.UNKNOWN
 
 
+@pytest.mark.parametrize(("counted", "verdict"), [("Total 0\n", Verdict.NOTE), ("8:0 Read 5\nTotal 5\n", None)])
+def test_io_that_nobody_counts(tmp_path: Path, counted: str, verdict: Verdict | None) -> None:
+    """Where cgroup v1 counts no disk that is told, with what switches it on."""
+    top = tmp_path / "blkio"
+    write(top, "blkio.throttle.io_service_bytes_recursive", counted)
+    write(tmp_path, "proc/self/mountinfo", f"31 22 0:27 / {top} rw - cgroup cgroup rw,blkio\n")
+    write(tmp_path, "proc/self/cgroup", "3:blkio:/\n")
+    found = by_subject(cgroups.check(Machine(str(tmp_path)))).get("block I/O")
+    assert (found and found.verdict) == verdict
+
+
 def test_few_watches(tmp_path: Path) -> None:
     """The advice is a command that helps."""
     write(tmp_path, "proc/sys/fs/inotify/max_user_instances", "1\n")
