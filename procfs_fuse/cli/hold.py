@@ -43,6 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Hold until told to stop."""
     from procfs_fuse.control_socket import ask  # noqa: PLC0415 - only where it is used
     from procfs_fuse.instances import DEFAULT_MOUNTPOINT, Instance, Registry, canonical, private_directory  # noqa: PLC0415
+    from procfs_fuse.integrations import auto_attach  # noqa: PLC0415
     from procfs_fuse.integrations.handover import Holder  # noqa: PLC0415
 
     need_root("mount")
@@ -54,18 +55,13 @@ def run(arguments: argparse.Namespace) -> int:
     base = private_directory(registry.base)
     place = canonical(arguments.mount or DEFAULT_MOUNTPOINT)
     instance = Instance(registry.directory_for(place), place, 0, 0.0)
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "procfs_fuse",
-        "mount",
-        "--foreground",
-        "--state-dir",
-        base,
-        *words,
-        "--",
-        place,
-    ]
+    program = [sys.executable, "-P", "-m", "procfs_fuse"]
+    command = [*program, "mount", "--foreground", "--state-dir", base, *words, "--", place]
+    unmount = [*program, "umount", "--state-dir", base, "--", place]
     shared = arguments.socket or os.path.join(base, _SOCKET)
-    return Holder(command, shared, lambda: ask(instance.control, "leave")).run()
+
+    def leave() -> None:
+        auto_attach.dismiss(instance)  # it is in this pod, which is ended soon, and lets no other watch meanwhile
+        ask(instance.control, "leave")
+
+    return Holder(command, unmount, shared, leave).run()

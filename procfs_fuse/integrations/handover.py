@@ -9,7 +9,8 @@ FDSTORE) and listens on a socket that the pods of a machine share. The new pod's
     old: lets go of its own, and waits to be ended
 
 Readers wait meanwhile, for as long as the new keeper takes to start. When the new one fails before it serves, the old
-one goes on.
+one goes on. A holder that is ended without having been relieved has the mounts taken away, those in containers first:
+what they see from then on is the machine's, not dead files.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import array
 import contextlib
 import json
 import logging
+import math
 import os
 import select
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -35,6 +38,7 @@ _MOST_DESCRIPTORS: Final = 16
 _FIRST_DESCRIPTOR: Final = 3  # SD_LISTEN_FDS_START
 _OUT_OF_THE_WAY: Final = 100
 _PATIENCE_SECONDS: Final = 60.0
+_END_SECONDS: Final = 20.0  # for unmounting; Kubernetes gives a pod 30, and the program may still wait for readers
 _RESTART_SECONDS: Final = 0.2
 _TURN_SECONDS: Final = 0.5
 
@@ -74,9 +78,12 @@ class Store:
 class Holder:
     """Runs one program and holds its descriptors, until it is told to stop."""
 
-    def __init__(self, command: Sequence[str], shared_socket: str, leave: Callable[[], None]) -> None:
-        """``command`` starts the program; ``leave`` makes it end without unmounting (raises Failure)."""
+    def __init__(
+        self, command: Sequence[str], unmount: Sequence[str], shared_socket: str, leave: Callable[[], None]
+    ) -> None:
+        """``command`` starts the program, ``unmount`` ends it; ``leave`` does without unmounting (raises Failure)."""
         self._command = list(command)
+        self._unmount = list(unmount)
         self._path = shared_socket
         self._leave = leave
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -89,6 +96,10 @@ class Holder:
         self._taker: socket.socket | None = None  # who has ours, until it serves
         self._idle = False
         self._stopping = False
+        self._serves = False
+        self._unmounting: subprocess.Popen[bytes] | None = None
+        self._is_told = False
+        self._late_at = math.inf
 
     def run(self) -> int:
         """Hold on until a signal to stop; returns the exit code."""
@@ -96,7 +107,9 @@ class Holder:
             signal.signal(number, lambda *_: self._stop())
         self._take_over()
         self._start()
-        while not (self._stopping and self._child is None):
+        while not self._is_over():
+            if self._stopping:
+                self._end()
             self._turn()
         self._store.clear()
         return 0
@@ -105,6 +118,7 @@ class Holder:
 
     def _start(self) -> None:
         names = sorted(self._store.held)
+        self._serves = False
         self._started_at = time.monotonic()
         self._child = os.fork()
         if self._child == 0:
@@ -131,10 +145,42 @@ class Holder:
         return bytes(address).lstrip(b"\0").decode() if isinstance(address, bytes) else str(address).lstrip("\0")
 
     def _stop(self) -> None:
-        self._stopping = True
-        if self._child is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._child, signal.SIGTERM)
+        if not self._stopping:
+            self._stopping = True
+            self._late_at = time.monotonic() + _END_SECONDS
+
+    def _is_over(self) -> bool:
+        """Whether there is nothing left to be done before our end, or no time."""
+        is_waiting = not self._is_late and (self._taker is not None or self._is_unmounting)
+        return self._stopping and self._child is None and not is_waiting
+
+    @property
+    def _is_late(self) -> bool:
+        return time.monotonic() > self._late_at
+
+    @property
+    def _is_unmounting(self) -> bool:
+        return self._unmounting is not None and self._unmounting.poll() is None
+
+    def _end(self) -> None:
+        """Take a step towards the program's end; one whose mounts another holder has, or gets back, is just ended."""
+        if self._unmounting is not None and self._is_late:
+            self._unmounting.kill()
+        if self._child is None:
+            return
+        self._stop_listening()
+        if self._giver is not None:
+            os.kill(self._child, signal.SIGKILL)  # it does not serve yet: the mounts are the other's, who goes on
+        elif self._serves and self._unmounting is None:
+            self._unmounting = subprocess.Popen(self._unmount)
+        elif self._is_late or (self._unmounting is not None and not self._is_unmounting):
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell the program to end: once, as one that is told again gives up those who still read its files."""
+        if self._child is not None and not self._is_told:
+            self._is_told = True
+            os.kill(self._child, signal.SIGTERM)
 
     def _reap(self) -> None:
         if self._child is None or os.waitpid(self._child, os.WNOHANG)[0] == 0:
@@ -161,12 +207,13 @@ class Holder:
         self._reap()
 
     def _is_ready(self) -> None:
+        self._serves = True
         if self._giver is not None:
             with contextlib.suppress(OSError):
                 self._giver.sendall(_SERVED)
             self._giver.close()
             self._giver = None
-        if self._listener is None:
+        if self._listener is None and not self._stopping:
             self._listen()
 
     def _listen(self) -> None:
@@ -239,6 +286,9 @@ class Holder:
         self._store.clear()
         self._taker.close()
         self._taker = None
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
         if self._listener is not None:
             self._listener.close()
             self._listener = None

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.command_line import NEEDS, REASON, CommandLine, eventually
+from procfs_fuse.attach import report
+from tests.integration.command_line import NEEDS, REASON, CommandLine, alive, eventually
 from tests.integration.engines import truth
+from tests.integration.engines.unshared import unshared
 
 pytestmark = [pytest.mark.skipif(not NEEDS, reason=REASON), truth.NATIVE]
 
@@ -96,6 +98,42 @@ def test_the_next_holder_takes_the_mounts_over(command: CommandLine, tmp_path: P
             old.close()
             assert os.stat(place / "proc").st_dev == device
             assert command.status()[0]["state"] == "serving"
+
+
+def watcher(command: CommandLine) -> int | None:
+    """The process that attaches new containers, if it runs."""
+    (instance,) = command.status()
+    told = report.read(instance["state_dir"])
+    return told["watcher"] if told is not None and alive(told["watcher"]) else None
+
+
+def test_the_next_holder_watches(command: CommandLine, tmp_path: Path) -> None:
+    """New containers are attached by a process of the new holder: the old one's ends with its pod."""
+    place = tmp_path / "mount"
+    place.mkdir()
+    with contextlib.ExitStack() as new, contextlib.ExitStack() as old:
+        old.enter_context(holder(command, place, "--", "--attach", "lxc"))
+        assert eventually(lambda: watcher(command))
+        before = watcher(command)
+        assert before is not None
+        new.enter_context(holder(command, place, "--", "--attach", "lxc"))
+        assert eventually(lambda: watcher(command) not in {before, None})
+        assert not alive(before)
+
+
+def test_the_end_leaves_no_dead_files(command: CommandLine, tmp_path: Path) -> None:
+    """When the last holder is told to stop, twice, containers get the machine's files back, and nothing is left."""
+    place = tmp_path / "mount"
+    place.mkdir()
+    machine = Path("/proc/meminfo").read_text().partition("\n")[0]
+    with unshared("handover") as container:
+        with holder(command, place) as held:
+            assert command("attach", container.path).returncode == 0
+            assert container.sh("head -n 1 /proc/meminfo").split()[1] == str((128 << 20) >> 10)
+            held.send_signal(signal.SIGTERM)
+        assert held.returncode == 0
+        assert container.sh("head -n 1 /proc/meminfo").rstrip() == machine
+    assert command.clean()
 
 
 def test_the_old_holder_goes_on_when_the_new_one_fails(command: CommandLine, tmp_path: Path) -> None:
