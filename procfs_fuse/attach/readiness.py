@@ -47,3 +47,11 @@ def is_attached(lines: Iterable[MountLine], source: str, devices: Iterable[str])
     living = set(devices)
     ours = {line.device for line in lines if line.is_ours and line.source == source and line.root != "/"}
     return bool(ours) and ours <= living
+
+
+def is_server(lines: Iterable[MountLine], state: str) -> bool:
+    """Whether an instance's private mount is there, at its own place: a pod that serves it, is to, or was.
+
+    It reads the machine's files, which must not be its own answers.
+    """
+    return any(line.is_ours and line.root == "/" and line.mountpoint == state for line in lines)

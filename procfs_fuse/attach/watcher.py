@@ -244,8 +244,9 @@ class Watcher:
         if not (readiness.has_own_root(pid) and readiness.runs_its_program(pid)):
             return False
         lines = mountinfo.of_process(pid)
-        if container.path in self._namespaces and self._is_attached(lines):
-            self._settle(container)  # by us; what a hook or -v put there may be a part of it, and is kept
+        is_known = container.path in self._namespaces  # not so, what a hook or -v put there may be a part of the files
+        if (is_known and self._is_attached(lines)) or readiness.is_server(lines, self._instance.containers):
+            self._settle(container)
             return False
         return readiness.has_proc(lines)
 

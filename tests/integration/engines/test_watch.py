@@ -107,6 +107,26 @@ def test_the_host_is_never_attached(runc: Runtime, root_file_system: Path, insta
         assert "/proc/meminfo" not in session.mountpoints(f"procfs-fuse:{instance.status()[0]['mountpoint']}")
 
 
+def test_a_pod_of_the_server_is_never_attached(runc: Runtime, root_file_system: Path, instance: CommandLine) -> None:
+    """A container with the server's private mount reads the machine's files, which must not be answers of its own."""
+    private = str(Path(instance.status()[0]["state_dir"]) / "containers")
+    name = container_id(11)
+    mounts = [
+        *oci_runtime.configuration(root_file_system, name)["mounts"],
+        {"destination": f"/{Path(private).parts[1]}", "type": "tmpfs", "source": "tmpfs"},
+        {"destination": private, "source": private, "options": ["rbind"]},
+    ]
+    with (
+        watching(instance) as watch,
+        oci_runtime.started(runc, root_file_system, name, cgroup=f"{PARENT}/docker/{name}", mounts=mounts) as server,
+        started(runc, root_file_system, 12) as container,
+    ):
+        assert eventually(lambda: watch.knows(container.cgroup))
+        assert not sees_limit(server)
+        assert not watch.knows(server.cgroup)
+        assert not watch.failed(server.cgroup)
+
+
 def test_what_cannot_be_attached_is_reported_once(runc: Runtime, root_file_system: Path, instance: CommandLine) -> None:
     """A container whose mounts cannot be made is in the report and in the log, once, with the reason."""
     mounts, limited = discover_mounts(), f"{PARENT}-limited"

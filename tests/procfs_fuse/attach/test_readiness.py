@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from procfs_fuse.attach.readiness import runs_its_program
+from procfs_fuse.attach import mountinfo
+from procfs_fuse.attach.readiness import is_server, runs_its_program
 
 
 @contextmanager
@@ -46,4 +48,26 @@ def test_init_without_a_program() -> None:
 
 def test_with_a_program() -> None:
     """Whoever has executed something runs, whatever its name is."""
-    assert runs_its_program(os.getppid())
+    with subprocess.Popen(["sleep", "3600"]) as process:
+        try:
+            assert runs_its_program(process.pid)
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize(
+    ("root", "place", "source", "expected"),
+    [
+        ("/", "/run/state/one/containers", "procfs-fuse:/mnt", True),
+        ("/host", "/run/state/one/containers", "procfs-fuse:/mnt", False),
+        ("/", "/host/run/state/one/containers", "procfs-fuse:/mnt", False),
+        ("/", "/run/state/one/containers", "lxcfs", False),
+    ],
+    ids=["its own place", "files of one container", "a container with the machine's tree", "not ours"],
+)
+def test_who_serves(root: str, place: str, source: str, *, expected: bool) -> None:
+    """A pod of the server has the private mount where the server has it; another container may have it elsewhere."""
+    kind = "fuse.procfs-fuse" if source.startswith("procfs-fuse") else "fuse.lxcfs"
+    lines = mountinfo.parse(f"60 50 0:50 {root} {place} rw shared:1 - {kind} {source} rw\n".encode())
+    assert lines
+    assert is_server(lines, "/run/state/one/containers") is expected
