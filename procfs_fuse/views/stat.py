@@ -33,8 +33,11 @@ _CPU = re.compile(rb"^cpu(\d+) ([\d ]+)$", re.MULTILINE)
 
 
 def running_tasks(tasks: Tasks) -> int:
-    """Return how many threads run; whoever reads is one of them, although it may just have been counted as asleep."""
-    return max(1, tasks.running)
+    """Return how many threads run, as the kernel counts them: whoever reads, too, although it sleeps while we look.
+
+    vmstat of procps 4.0.4 and newer takes itself off again.
+    """
+    return tasks.running + 1
 
 
 def render(snapshot: Snapshot) -> bytes:

@@ -182,7 +182,7 @@ def test_stat_without_the_machines_file_has_what_is_known(limited: Snapshot) -> 
     """An unreadable host file costs the machine's lines only."""
     content = render("proc/stat", replace(limited, host=Host()))
     assert cpu_rows(content)["cpu"][0] == 200
-    assert other_lines(content) == {"procs_running": b"1", "procs_blocked": b"1", "processes": b"40"}
+    assert other_lines(content) == {"procs_running": b"2", "procs_blocked": b"1", "processes": b"40"}
 
 
 def test_psutil_reads_stat(limited: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,9 +40,9 @@ def test_load_is_rounded_as_the_kernel_does(limited: Snapshot, fixed: int, expec
 
 
 def test_loadavg_has_the_containers_threads_and_newest_pid(limited: Snapshot) -> None:
-    """Running / all threads; the reader runs, so there is at least one of both."""
+    """Running / all threads; the reader runs, too, so there is at least one of both."""
     tasks = Tasks(running=3, total=9, last_pid=44, highest_pid=70)
-    assert render(LOADAVG, replace(limited, tasks=tasks)) == b"1.00 0.25 0.05 3/9 44\n"
+    assert render(LOADAVG, replace(limited, tasks=tasks)) == b"1.00 0.25 0.05 4/9 44\n"
     assert render(LOADAVG, replace(limited, tasks=replace(tasks, last_pid=None))).split()[-1] == b"70"
     assert render(LOADAVG, replace(limited, tasks=Tasks())) == b"1.00 0.25 0.05 1/1 1\n"
     assert render(LOADAVG, replace(limited, tasks=None)) == b"1.00 0.25 0.05 1/1 1\n"
@@ -51,7 +51,7 @@ def test_loadavg_has_the_containers_threads_and_newest_pid(limited: Snapshot) ->
 def test_unknown_averages_are_the_present_number(limited: Snapshot) -> None:
     """A container seen for the first time has no history; idle is not what it is told."""
     tasks = Tasks(running=3, uninterruptible=1, total=9, last_pid=44)
-    assert render(LOADAVG, replace(limited, load=None, tasks=tasks)) == b"4.00 4.00 4.00 3/9 44\n"
+    assert render(LOADAVG, replace(limited, load=None, tasks=tasks)) == b"4.00 4.00 4.00 4/9 44\n"
 
 
 def test_loadavg_of_nothing_known_is_empty(limited: Snapshot) -> None:
