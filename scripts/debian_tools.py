@@ -73,6 +73,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "gcc": "gcc, libc6-dev",
     "musl-gcc": "musl-tools, musl-dev",
     "zsh": "zsh",
+    "debootstrap": "debootstrap",
     "fish": "fish",
 }
 """Program -> Debian package that has it, and further ones that it is of no use without, written as a dependency

@@ -6,15 +6,13 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from cgroup_model.mounts import discover_mounts
-from scripts.debian_tools import cache_directory
+from scripts.debian_tools import Tool, cache_directory
 from tests.integration.command_line import eventually
 from tests.integration.engines import cgroup_view
 
@@ -111,9 +109,11 @@ def _ways_out(root: Path) -> list[str]:
 
 
 @contextmanager
-def copy_of(packages: Sequence[str], folder: Path) -> Iterator[Debian]:
-    """Give a minimal Debian of this machine's release with these packages, which is removed afterwards."""
-    subprocess.run(["cp", "--archive", str(made_once(packages)), str(folder)], check=True)
+def copy_of(
+    tool: Callable[[str], Tool], packages: Sequence[str], folder: Path, release: str | None = None
+) -> Iterator[Debian]:
+    """Give a minimal Debian of this machine's release or another one with these packages; it is removed afterwards."""
+    subprocess.run(["cp", "--archive", str(made_once(tool, packages, release)), str(folder)], check=True)
     debian = Debian(folder)
     try:
         yield debian
@@ -122,11 +122,11 @@ def copy_of(packages: Sequence[str], folder: Path) -> Iterator[Debian]:
         shutil.rmtree(folder)
 
 
-def made_once(packages: Sequence[str]) -> Path:
+def made_once(tool: Callable[[str], Tool], packages: Sequence[str], release: str | None = None) -> Path:
     """The folder in the cache that copies are made of, and that nobody writes to."""
-    if not shutil.which("debootstrap"):
-        pytest.skip("debootstrap is not installed")
-    address, codename = repository()
+    debootstrap = tool("debootstrap")
+    address, own = repository()
+    codename = release or own
     root = cache_directory().parent / "roots" / "-".join((codename, *packages))
     root.parent.mkdir(parents=True, exist_ok=True)
     with root.with_suffix(".lock").open("w") as lock:
@@ -134,15 +134,10 @@ def made_once(packages: Sequence[str]) -> Path:
         if not root.exists():
             made = root.with_suffix(".new")
             shutil.rmtree(made, ignore_errors=True)
-            words = [
-                "debootstrap",
-                "--variant=minbase",
-                f"--include={','.join(packages)}",
-                codename,
-                str(made),
-                address,
-            ]
-            subprocess.run(words, check=True, capture_output=True)
+            what = ["--variant=minbase", f"--include={','.join(packages)}", codename, str(made), address]
+            scripts = Path(debootstrap.path).parents[1] / "share/debootstrap"
+            environment = {**debootstrap.env, "DEBOOTSTRAP_DIR": str(scripts)}
+            subprocess.run([debootstrap.path, *what], check=True, capture_output=True, env=environment)
             made.rename(root)
     return root
 

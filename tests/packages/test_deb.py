@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ import pytest
 
 from scripts import deb
 from scripts.deb import CONFIGURATION, Release
+from scripts.debian_tools import Tool
 from tests.packages.debian import Debian, copy_of
 
 RELEASE: Final = Release("1.2.3", "amd64", (3, 11))
@@ -46,9 +47,9 @@ def test_packaged_settings_are_in_order() -> None:
 
 
 @pytest.fixture(scope="module")
-def debian(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debian]:
+def debian(tmp_path_factory: pytest.TempPathFactory, tool: Callable[[str], Tool]) -> Iterator[Debian]:
     """A minimal Debian with Python."""
-    with copy_of(["python3", "procps"], tmp_path_factory.mktemp("deb") / "debian") as debian:
+    with copy_of(tool, ["python3", "procps"], tmp_path_factory.mktemp("deb") / "debian") as debian:
         yield debian
 
 

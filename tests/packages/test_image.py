@@ -27,7 +27,7 @@ MANIFESTS = REPOSITORY / "deploy/kubernetes/base"
 def podman(tmp_path_factory: pytest.TempPathFactory, tool: Callable[[str], Tool]) -> Iterator[Podman]:
     """A Podman with our image, built from the sources of a fresh clone on a Debian: there is no registry here."""
     folder = tmp_path_factory.mktemp("image")
-    base = made_once(["git", "make", "python3", "python3-venv"])
+    base = made_once(tool, ["git", "make", "python3", "python3-venv"])
     podman = Podman.prepare(tool, folder, rootfs.archive(base, folder / "root.tar"))
     podman.image = OURS
     sources = copy_sources(folder / "sources")

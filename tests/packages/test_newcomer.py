@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from scripts.debian_tools import Tool
 from tests.integration.command_line import NEEDS, REASON, REPOSITORY, eventually
 from tests.integration.engines import oci_runtime, podman, truth
 from tests.integration.typed import Typed, sessions
@@ -24,6 +26,12 @@ MAKE_TEST: Final = bool(os.environ.get("CGSCOPE_NEWCOMER_TESTS"))
 
 SYSTEMD: Final = "systemd"
 """The page's section for machines where it is the first process."""
+
+NEEDED: Final = ("git", "make", "python3", "python3-venv")
+"""What the README asks for."""
+
+LATER: Final = "trixie"
+"""A release after the oldest that is promised: another Python, newer tools."""
 
 ENGINES: Final = ("docker.io", "podman", "containerd", "runc", "lxc", "busybox-static", "catatonit")
 PARENT: Final = f"/cgscope-newcomer-{os.getpid()}"
@@ -68,10 +76,9 @@ def readme_commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Debian]:
+def newcomer(tmp_path_factory: pytest.TempPathFactory, tool: Callable[[str], Tool]) -> Iterator[Debian]:
     """A Debian with what the README asks for, and these sources in it."""
-    packages = ["git", "make", "python3", "python3-venv"]
-    with copy_of(packages, tmp_path_factory.mktemp("newcomer") / "debian") as debian:
+    with copy_of(tool, NEEDED, tmp_path_factory.mktemp("newcomer") / "debian") as debian:
         copy_sources(debian.root / HOME.lstrip("/"))
         yield debian
 
@@ -131,6 +138,14 @@ def test_readme(newcomer: Debian, shown: str) -> None:
     assert re.search(r"Mem: +[0-9]{4,} .*\| Mem: +256 ", shown), shown
     if MAKE_TEST:
         newcomer.run(readme_commands()[1], folder=HOME)
+
+
+def test_a_later_release(tmp_path: Path, tool: Callable[[str], Tool]) -> None:
+    """There the first command shows the same, and that release's tools read what they should."""
+    with copy_of(tool, NEEDED, tmp_path / "debian", LATER) as debian:
+        copy_sources(debian.root / HOME.lstrip("/"))
+        assert re.search(r"Mem: +[0-9]{4,} .*\| Mem: +256 ", debian.run(readme_commands()[0], folder=HOME).stdout)
+        debian.run("make .venv/dev.stamp && .venv/bin/python -m pytest -q tests/integration/test_tools.py", folder=HOME)
 
 
 @pytest.mark.parametrize("typed", sections(of_engines=False))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import os
 import sysconfig
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from scripts import deb
+from scripts.debian_tools import Tool
 from tests.guest.errors import GuestError
 from tests.guest.machine import Settings, run_guest
 from tests.guest.run import prepare
@@ -47,13 +49,13 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("world", ["v2", "hybrid"])
-def test_under_systemd(world: str, kernel: tuple[Path, Path], packages: Path) -> None:
+def test_under_systemd(world: str, kernel: tuple[Path, Path], packages: Path, tool: Callable[[str], Tool]) -> None:
     """Everything in under_systemd.py holds, with each layout of control groups that systemd makes."""
     story = REPOSITORY / "tests/packages/under_systemd.py"
     settings = Settings(
         command=("/usr/bin/python3", "-m", "pytest", "-x", "-p", "no:cacheprovider", "--color=no", str(story)),
         world=world,
-        system=made_once(DEBIAN),
+        system=made_once(tool, DEBIAN),
         readable=(REPOSITORY, LIBRARIES, packages),
         timeout_seconds=TIMEOUT_SECONDS,
         directory=REPOSITORY,

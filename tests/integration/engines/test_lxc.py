@@ -163,10 +163,12 @@ def test_new_containers_are_attached(lxc: Lxc, instance: CommandLine, kind: str)
 
 @pytest.mark.long
 @pytest.mark.parametrize("kind", ["privileged", "unprivileged"])
-def test_a_debian_is_attached(lxc: Lxc, instance: CommandLine, kind: str, tmp_path: Path) -> None:
+def test_a_debian_is_attached(
+    lxc: Lxc, instance: CommandLine, kind: str, tmp_path: Path, tool: Callable[[str], Tool]
+) -> None:
     """A whole system's files as root, also where its owners are mapped by the mount (Linux 5.12)."""
     lines = ("lxc.rootfs.options = idmap=container", *unprivileged()) if kind == "unprivileged" else ()
-    with copy_of(DEBIAN, tmp_path / "debian") as debian, watching(instance, "--engines", "lxc") as watch:
+    with copy_of(tool, DEBIAN, tmp_path / "debian") as debian, watching(instance, "--engines", "lxc") as watch:
         lxc.root = debian.root
         with lxc.started(*lines):
             assert eventually(lambda: watch.knows(lxc.cgroup))
