@@ -134,12 +134,16 @@ class Look:
         """Tell which files count block devices on this machine: asked once for all cgroups that are looked at."""
         sources = self.levels.get(_IO_SOURCES, _UNREAD)
         if sources is _UNREAD:
-            dialect = self.kit.dialects["io"]
-            sources = (
-                self.attempt("io", dialect.io_sources, self.kit.source, self.kit.io_top) if self.kit.io_top else None
-            )
+            sources = None if self.kit.io_top is None else self._io_sources(self.kit.io_top)
             self.levels[_IO_SOURCES] = sources
         return cast("IoSources | None", sources)
+
+    def _io_sources(self, top: str) -> IoSources | None:
+        try:
+            return self.kit.dialects["io"].io_sources(self.kit.source, top)
+        except (Missing, OSError) as error:
+            self.kit.problems.note(_ROOT, "io", error)  # no cgroup's own
+            return None
 
     def pressure(self) -> Pressure | None:
         """Read pressure stall information."""

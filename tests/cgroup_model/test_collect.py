@@ -596,6 +596,24 @@ def test_what_is_not_mounted_is_unknown(make_v1: MakeV1, v1: World) -> None:
     assert v1.collector.problems == {}
 
 
+def test_v1_io_that_nobody_counts(root: Path, make_v1: MakeV1, source: Source, host: HostFiles) -> None:
+    """Where no disk is counted at the top that is a problem, told once a pass, and no cgroup's I/O is zero."""
+    make_v1("/a")
+    name = "blkio.throttle.io_service_bytes_recursive"
+    for directory in (root / "io", root / "io/a"):
+        directory.mkdir()
+        (directory / name).write_text("Total 0\n")
+    hierarchies = (Hierarchy(1, str(root / each), "/", frozenset({each})) for each in (*V1_FILES, "io"))
+    v1 = World(Mounts(tuple(hierarchies)), source, host)
+    assert v1.collector.snapshot(v1["/a"], Need.IO).io is None
+    assert v1.collector.problems == {("io", f"missing {name}"): 1}
+    for directory in (root / "io", root / "io/a"):
+        (directory / name).write_text("8:0 Read 5\nTotal 5\n")
+    io = v1.collector.snapshot(v1["/a"], Need.IO).io
+    assert io is not None
+    assert [device.rbytes for device in io.devices] == [5]
+
+
 def test_the_root_has_few_files(root: Path, world: World) -> None:
     """A snapshot of the root works without being a problem: views then show the host's values."""
     (root / "memory.stat").write_text("anon 1\n")
