@@ -245,10 +245,11 @@ class Watcher:
             return False
         lines = mountinfo.of_process(pid)
         is_known = container.path in self._namespaces  # not so, what a hook or -v put there may be a part of the files
-        if (is_known and self._is_attached(lines)) or readiness.is_server(lines, self._instance.containers):
+        if is_known and self._is_attached(lines):
             self._settle(container)
             return False
-        return readiness.has_proc(lines)
+        # Not settled: this may be a runtime's process that still sees the machine's mounts.
+        return readiness.has_proc(lines) and not readiness.is_server(lines, self._instance.containers)
 
     def _is_attached(self, lines: list[MountLine]) -> bool:
         places = sources.places_of(self._instance)
