@@ -74,6 +74,7 @@ TOOLS: Final[Mapping[str, str]] = {
     "musl-gcc": "musl-tools, musl-dev",
     "zsh": "zsh",
     "debootstrap": "debootstrap",
+    "mkfs.ext4": "e2fsprogs",
     "fish": "fish",
 }
 """Program -> Debian package that has it, and further ones that it is of no use without, written as a dependency

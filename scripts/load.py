@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cgroup_model.control import Limits, add_process, apply, create, kill, remove
+from cgroup_model.control import ControlError, Limits, add_process, apply, create, kill, limit_writes, remove
 from cgroup_model.mounts import Mounts, discover_mounts
 
 MIB: Final = 1 << 20
@@ -100,9 +100,8 @@ def count_io(mounts: Mounts, path: str, folder: Path) -> None:
     io = mounts.for_controller("io")
     if io is not None and io.version == 1:
         disk = os.stat(folder).st_dev
-        limit = Path(io.directory(path)) / "blkio.throttle.write_bps_device"
-        with suppress(OSError):  # no disk (tmpfs, overlay), no such file
-            limit.write_text(f"{os.major(disk)}:{os.minor(disk)} {1 << 40}\n", encoding="ascii")
+        with suppress(ControlError):  # no disk: tmpfs, overlay
+            limit_writes(mounts, path, (os.major(disk), os.minor(disk)), 1 << 40)
 
 
 def describe(folder: Path, work: Work) -> None:

@@ -7,7 +7,19 @@ Every failure is a `ControlError`: one line that says what, which object, why an
 
 from cgroup_model.control.creation import create, remove
 from cgroup_model.control.errors import ControlError
-from cgroup_model.control.limits import Limits, apply
+from cgroup_model.control.limits import Limits, apply, limit_writes
 from cgroup_model.control.processes import add_process, freeze, kill, procs, thaw
 
-__all__ = ["ControlError", "Limits", "add_process", "apply", "create", "freeze", "kill", "procs", "remove", "thaw"]
+__all__ = [
+    "ControlError",
+    "Limits",
+    "add_process",
+    "apply",
+    "create",
+    "freeze",
+    "kill",
+    "limit_writes",
+    "procs",
+    "remove",
+    "thaw",
+]

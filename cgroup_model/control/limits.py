@@ -59,6 +59,16 @@ def apply(mounts: Mounts, path: str, limits: Limits) -> None:
             dialect.write_pids_max(group.source, group.dirs, limits.pids)
 
 
+def limit_writes(mounts: Mounts, path: str, device: tuple[int, int], bytes_per_second: int | UnlimitedType) -> None:
+    """Limit what is written to a disk (major, minor), from when on v1 counts its I/O, too."""
+    group = Group(mounts, path)
+    _require(path, bytes_per_second, "writes")
+    if not os.path.exists("/sys/dev/block/{}:{}".format(*device)):  # ENODEV, as of a cgroup that is gone
+        raise failure("limit writes of", path, "{}:{} is no disk".format(*device))
+    with group.changing("io", "limit writes of") as dialect:
+        dialect.write_wbps_max(group.source, group.dirs, device, bytes_per_second)
+
+
 def _checked_cpus(group: Group, dialect: Dialect, cpus: str) -> str:
     """Refuse CPUs that the parent does not have: v1 says EINVAL only, and v2 would silently use all."""
     try:

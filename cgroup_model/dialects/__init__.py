@@ -136,6 +136,9 @@ class Dialect(Protocol):
     def write_quota(self, source: Source, dirs: Dirs, quota_usec: int | UnlimitedType, period_usec: int) -> None:
         """Limit CPU time per period; microseconds."""
 
+    def write_wbps_max(self, source: Source, dirs: Dirs, number: tuple[int, int], limit: int | UnlimitedType) -> None:
+        """Limit what is written to a block device (major, minor); bytes per second."""
+
     def write_cpuset(self, source: Source, dirs: Dirs, cpus: str | None, mems: str | None = None) -> None:
         """Confine to CPUs and memory nodes (lists such as ``0-3,8``); None leaves them."""
 

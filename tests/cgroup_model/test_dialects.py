@@ -384,6 +384,21 @@ def test_v1_io_limits(cgroup: Files) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("dialect", "name", "limited", "unlimited"),
+    [
+        (v1, "blkio.throttle.write_bps_device", "8:16 4096", "8:16 0"),
+        (v2, "io.max", "8:16 wbps=4096", "8:16 wbps=max"),
+    ],
+)
+def test_limit_of_writes(cgroup: Files, dialect: ModuleType, name: str, limited: str, unlimited: str) -> None:
+    """Zero is v1's word for no limit."""
+    for limit, written in ((4096, limited), (UNLIMITED, unlimited)):
+        cgroup.write({name: ""})
+        dialect.write_wbps_max(cgroup.source, cgroup.dirs(), (8, 16), limit)
+        assert (cgroup.directory / name).read_text() == written
+
+
 def test_v2_io(cgroup: Files) -> None:
     """The kernel's order, keys of iocost skipped, devices without counters left out, limits joined."""
     files = {

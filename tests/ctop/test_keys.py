@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -462,22 +463,23 @@ async def test_a_recording_cannot_be_changed(tmp_path: Path) -> None:
         look = look_of(type(shown)(shown.taken_at + 60 * second, shown.machine, "v2", shown.entries))
         recorder.add(look)
     recorder.close()
-    replay = Replay(Recording(path))
-    async with running(scenes=replay, recorded=replay) as run:
-        assert "REPLAY 2026-01-01 12:00:00  1/6" in run.foot
-        await run.press("ctrl+r")
-        assert "2/6" in run.foot
-        await run.press("O")
-        assert "5/6" in run.foot
-        await run.press("J", *"12:02", "enter")
-        assert "12:02:00  3/6" in run.foot
-        await run.press("J", *"+1m", "enter")
-        assert "4/6" in run.foot
-        await run.press("J", "x", "enter")
-        assert "not a time" in run.problem
-        await run.press("escape")
-        assert "4/6" in run.foot
-        await run.press("x")
-        assert "cannot be changed" in run.foot
-        await run.press("enter", "[", "l", "p")
-        assert "not known here" in "\n".join(run.app.screen.query_one(Lines).text)
+    with contextlib.closing(Recording(path)) as recording:
+        replay = Replay(recording)
+        async with running(scenes=replay, recorded=replay) as run:
+            assert "REPLAY 2026-01-01 12:00:00  1/6" in run.foot
+            await run.press("ctrl+r")
+            assert "2/6" in run.foot
+            await run.press("O")
+            assert "5/6" in run.foot
+            await run.press("J", *"12:02", "enter")
+            assert "12:02:00  3/6" in run.foot
+            await run.press("J", *"+1m", "enter")
+            assert "4/6" in run.foot
+            await run.press("J", "x", "enter")
+            assert "not a time" in run.problem
+            await run.press("escape")
+            assert "4/6" in run.foot
+            await run.press("x")
+            assert "cannot be changed" in run.foot
+            await run.press("enter", "[", "l", "p")
+            assert "not known here" in "\n".join(run.app.screen.query_one(Lines).text)

@@ -73,10 +73,11 @@ class Row:
 
 
 @pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def disk(tmp_path_factory: pytest.TempPathFactory, tool: Callable[[str], Tool]) -> Iterator[Path]:
     """Give a folder on the guest's spare disk."""
     folder = tmp_path_factory.mktemp("disk")
-    subprocess.run(["mkfs.ext4", "-q", "-F", DISK], check=True)
+    mkfs = tool("mkfs.ext4")
+    subprocess.run([mkfs.path, "-q", "-F", DISK], env=mkfs.env, check=True)
     subprocess.run(["mount", DISK, folder], check=True)
     yield folder
     subprocess.run(["umount", "-l", folder], check=True)

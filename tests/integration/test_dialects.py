@@ -12,7 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from cgroup_model.control import Limits, add_process, apply, create, freeze, kill, remove, thaw
+from cgroup_model.control import (
+    ControlError,
+    Limits,
+    add_process,
+    apply,
+    create,
+    freeze,
+    kill,
+    limit_writes,
+    remove,
+    thaw,
+)
 from cgroup_model.dialects import Dialect, dialect_for
 from cgroup_model.mounts import Mounts, discover_mounts
 from cgroup_model.snapshot import UNLIMITED
@@ -218,6 +229,24 @@ def test_memory_limit_moves_both_ways_and_keeps_swap(fresh: Callable[[str], Box]
         assert limits() == (limit, swap)
     dialect.write_memory_max(box.source, box.dirs, UNLIMITED)
     assert limits()[0] is UNLIMITED
+
+
+def test_writes_to_a_disk_are_limited(fresh: Callable[[str], Box], tmp_path: Path) -> None:
+    """The limit is read as it was written; what is no disk is one clear line."""
+    box = fresh("writes")
+    device = os.stat(tmp_path).st_dev
+    disk = os.major(device), os.minor(device)
+    if not os.path.exists("/sys/dev/block/{}:{}".format(*disk)):
+        spare = Path("/sys/class/block/ubda/dev")
+        if not spare.exists():
+            pytest.skip(f"{tmp_path} is on no block device, and there is no spare disk {spare}")
+        major, minor = map(int, spare.read_text().split(":"))
+        disk = major, minor
+    limit_writes(box.mounts, box.path, disk, 4 * MIB)
+    limits = {(one.major, one.minor): one.wbps_max for one in box.dialect("io").read_io(box.source, box.dirs).devices}
+    assert limits[disk] == 4 * MIB
+    with pytest.raises(ControlError, match="0:4095 is no disk"):
+        limit_writes(box.mounts, box.path, (0, 4095), MIB)
 
 
 def test_memory_high_is_v2_only(fresh: Callable[[str], Box]) -> None:

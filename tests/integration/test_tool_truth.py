@@ -151,7 +151,7 @@ def run(instance: Instance, container: Container, program: Program, tool: FindTo
         return Seen(program, on_screen(instance, program, [*strace, *words]), _sources(trace.read_text()))
     command = f"{shlex.join(words)} {arguments}"
     if name == "sar":  # it starts its collector where that was built for: unpacked, somebody else has to
-        collector, record = Path(path).parents[1] / "lib/sysstat/sadc", f"{trace}.sa"
+        (collector,), record = Path(path).parents[1].glob("lib*/sysstat/sadc"), f"{trace}.sa"
         command = f"sh -c 'rm -f {record}; {collector} 1 2 {record} && {shlex.join(words)} -f {record}'"
     output = container.sh(f"{shlex.join(strace)} {command} || true")
     return Seen(program, output, _sources(trace.read_text()))

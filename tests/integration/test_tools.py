@@ -17,7 +17,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 import time
@@ -399,7 +398,7 @@ def test_python_and_psutil(container: Container, control: ControlFiles) -> None:
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path, tool: FindTool) -> Iterator[Path]:
     """A directory on a file system with a block device of its own: the test's folder, or a spare disk."""
     device = os.stat(tmp_path).st_dev
     if os.path.exists(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"):
@@ -408,9 +407,8 @@ def disk(tmp_path: Path) -> Iterator[Path]:
     spare = "/dev/ubda"
     if not os.path.exists(spare):
         pytest.skip(f"{tmp_path} is on no block device, and there is no spare disk {spare}")
-    if shutil.which("mkfs.ext4") is None:
-        pytest.skip("no mkfs.ext4")
-    subprocess.run(["mkfs.ext4", "-q", "-F", spare], check=True)
+    mkfs = tool("mkfs.ext4")
+    subprocess.run([mkfs.path, "-q", "-F", spare], env=mkfs.env, check=True)
     folder = tmp_path / "disk"
     folder.mkdir()
     subprocess.run(["mount", spare, folder], check=True)

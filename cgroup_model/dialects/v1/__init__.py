@@ -18,7 +18,7 @@ from cgroup_model.dialects.v1.core import (
 from cgroup_model.dialects.v1.cpu import read_cpu, read_quota, write_quota
 from cgroup_model.dialects.v1.cpuset import read_cpuset, write_cpuset
 from cgroup_model.dialects.v1.hugetlb import read_hugetlb
-from cgroup_model.dialects.v1.io import io_sources, read_io
+from cgroup_model.dialects.v1.io import io_sources, read_io, write_wbps_max
 from cgroup_model.dialects.v1.memory import (
     read_memory,
     read_memory_level,
@@ -66,4 +66,5 @@ __all__ = [
     "write_quota",
     "write_subtree_control",
     "write_swap_max",
+    "write_wbps_max",
 ]

@@ -14,7 +14,7 @@ from cgroup_model.dialects.devices import Counters, Device, Limits, io_devices
 from cgroup_model.dialects.optional import directory_of, parsed
 from cgroup_model.dialects.records import Dirs, IoSources
 from cgroup_model.parse import ParseError, device, integer
-from cgroup_model.snapshot import Io
+from cgroup_model.snapshot import UNLIMITED, Io, UnlimitedType
 from cgroup_model.source import Missing, Source
 
 RECURSIVE = (  # pairs of bytes and operations
@@ -67,6 +67,12 @@ def read_io(source: Source, dirs: Dirs, sources: IoSources = (*RECURSIVE, *OWN))
     if not there:
         raise Missing(RECURSIVE[0][0])
     return source.record(directory, (), _limited, limits, weight)
+
+
+def write_wbps_max(source: Source, dirs: Dirs, number: Device, limit: int | UnlimitedType) -> None:
+    """Limit what is written to a device; bytes per second."""
+    value = 0 if limit is UNLIMITED else limit
+    source.write(directory_of(dirs, "io"), "blkio.throttle.write_bps_device", b"%d:%d %d" % (*number, value))
 
 
 def _same(counted: bytes | None) -> bytes | None:

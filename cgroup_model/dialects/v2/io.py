@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cgroup_model.dialects.devices import Limits, io_devices
+from cgroup_model.dialects.devices import Device, Limits, io_devices
 from cgroup_model.dialects.optional import directory_of, needed, parsed
 from cgroup_model.dialects.records import Dirs, IoSources
 from cgroup_model.parse import device_keyed, integer, limit, numbers
-from cgroup_model.snapshot import Io, UnlimitedType
+from cgroup_model.snapshot import UNLIMITED, Io, UnlimitedType
 from cgroup_model.source import Source
 
 COUNTERS = {name.encode(): name for name in ("rbytes", "wbytes", "rios", "wios", "dbytes", "dios")}
@@ -31,6 +31,12 @@ def read_io(source: Source, dirs: Dirs, sources: IoSources = ()) -> Io:  # noqa:
     """Read counters and limits of every device that has either, in the kernel's order; weight of BFQ or iocost."""
     directory = directory_of(dirs, "io")
     return source.record(directory, _STAT, _io, *source.settings(directory, _SETTINGS, _settings))
+
+
+def write_wbps_max(source: Source, dirs: Dirs, number: Device, limit: int | UnlimitedType) -> None:
+    """Limit what is written to a device; bytes per second."""
+    value = b"max" if limit is UNLIMITED else b"%d" % limit
+    source.write(directory_of(dirs, "io"), "io.max", b"%d:%d wbps=%b" % (*number, value))
 
 
 def _settings(limits: bytes | None, weight: bytes | None, bfq_weight: bytes | None) -> tuple[Limits, int | None]:
