@@ -160,8 +160,12 @@ class Served:
 @contextlib.contextmanager
 def hot_readers(served: Served, targets: Sequence[Target], *tolerated: str) -> Iterator[list[dict[str, Any]]]:
     """Read from all containers, hot, with a process each; the reports are there afterwards. None may complain."""
-    with hot_readers_of((served.open, served.cached), targets, *tolerated) as reports:
-        yield reports
+    try:
+        with hot_readers_of((served.open, served.cached), targets, *tolerated) as reports:
+            yield reports
+    except AssertionError as error:
+        error.add_note(Path(served.instance.directory, "log").read_text())
+        raise
 
 
 @contextlib.contextmanager

@@ -94,6 +94,7 @@ class Podman(programs.Engine):
             "CONTAINERS_REGISTRIES_CONF": str(self.folder / "etc/registries.conf"),
             "XDG_RUNTIME_DIR": str(self.folder),
             "HOME": str(self.folder),  # no option or variable names the policy
+            "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",  # of Podman 5, in the middle of what it is asked for
         }
         return programs.finished(self.namespace.words(self.program.path, *arguments), environment, self.folder)
 
