@@ -63,14 +63,15 @@ def serve(
     lock = past["holdings"]["lock"] if past else None
     claim = Claim(settings.directory, lock)
     manager = ServiceManager()
-    failed = True
+    keeps_state = True  # the log says what failed
     try:
         holdings = Holdings.from_json(past["holdings"]) if past else take_up(settings, claim, manager)
         holdings.set_inheritable(inheritable=False)
-        _Keeper(settings, words, holdings, manager, past).run(claim, on_ready)
-        failed = False
+        keeper = _Keeper(settings, words, holdings, manager, past)
+        keeper.run(claim, on_ready)
+        keeps_state = keeper.leaves  # whoever serves next knows from it which file is whose
     finally:
-        claim.release(failed=failed)
+        claim.release(keeps_state=keeps_state)
 
 
 class _Keeper:
@@ -108,7 +109,7 @@ class _Keeper:
         self._fresh = not past
         self._generation = past.get("generation", 0)
         self._stopping = False
-        self._leaving = False
+        self.leaves = False
         self._successor: list[str] = []
         self._failure: OSError | None = None
         self._users = _open_users(settings.directory) if settings.automatic else None
@@ -184,7 +185,7 @@ class _Keeper:
         # Whoever gives up because nothing more can be opened must still find out what to unmount.
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        if not self._leaving:
+        if not self.leaves:
             self._manager.remove(dict.fromkeys((*CONNECTIONS, "journal"), 0))
             for path in (self._instance.mountpoint, self._instance.containers):
                 mountpoints.detach(path)
@@ -285,7 +286,7 @@ class _Keeper:
         """End without unmounting: the service manager keeps the descriptors for the next process."""
         if not self._manager.is_there:
             raise Failure("no service manager keeps the mounts")
-        self._leaving = True
+        self.leaves = True
         self._loop.stop()
         return {}
 

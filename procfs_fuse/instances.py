@@ -37,7 +37,8 @@ USERS_LOCK: Final = "users"
 
 _MOST_LINKS: Final = 40  # as many as the kernel follows
 _LOCK: Final = "lock"
-_LEFTOVERS: Final = ("lives", "log", "log.old", "attach.lock")
+HANDOVER: Final = "handover.sock"
+_LEFTOVERS: Final = ("lives", "log", "log.old", "attach.lock", HANDOVER)
 _LOCK_PATIENCE_SECONDS: Final = 1.0  # whoever looks whether we are alive holds our lock for a moment
 
 
@@ -239,10 +240,10 @@ class Claim:
             json.dump(asdict(instance), file)
         os.replace(f"{path}.new", path)
 
-    def release(self, *, failed: bool = False) -> None:
-        """Withdraw the record, remove the state (unless something ``failed``: the log says what), let the lock go."""
+    def release(self, *, keeps_state: bool = False) -> None:
+        """Withdraw the record, remove the state, unless somebody is to read it (``keeps_state``), let the lock go."""
         forget(self.directory)
-        if not failed:
+        if not keeps_state:
             remove(self.directory)
         os.close(self.descriptor)
 

@@ -98,6 +98,20 @@ def test_a_rolling_update_overlaps() -> None:
     assert shared == {"/var/lib/procfs-fuse", "/run/procfs-fuse"}
 
 
+def test_no_volume_is_a_mount_point() -> None:
+    """Where all of a pod was killed its mount is dead, and a runtime makes no container with a volume that is so.
+
+    So the mount point is below a volume that others see, and all that asks of the server names it.
+    """
+    (container,) = next(pod for pod in pods("default") if pod["containers"][0]["name"] == "procfs-fuse")["containers"]
+    place = container["args"][container["args"].index("--mount") + 1]
+    volumes = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+    assert place not in volumes
+    assert volumes[str(Path(place).parent)]["mountPropagation"] == "Bidirectional"
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["exec"]["command"][-2:] == ["--mount", place]
+
+
 def test_monitors_find_the_exporter() -> None:
     """Service and monitors of the Prometheus Operator select the pods by labels that these have."""
     labels = next(

@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -61,12 +61,12 @@ def holder(
 
 
 @contextlib.contextmanager
-def reading(command: CommandLine, file: Path, report: Path) -> Iterator[None]:
-    """A reader without pause, for whom the mount must never have been gone.
+def reading(command: CommandLine, file: Path, report: Path, *, inside: Sequence[str] = ()) -> Iterator[None]:
+    """A reader without pause, for whom the mount must never have been gone; ``inside`` are words in front.
 
     On a machine that is so slow that a new server takes more than five seconds, reads are refused until it serves.
     """
-    process = subprocess.Popen([*command.words()[:1], "-c", READER, str(file), str(report)])
+    process = subprocess.Popen([*inside, *command.words()[:1], "-c", READER, str(file), str(report)])
 
     def reads() -> int:
         return int(json.loads(report.read_text())[0]) if report.exists() else 0
@@ -100,6 +100,19 @@ def test_the_next_holder_takes_the_mounts_over(command: CommandLine, tmp_path: P
             assert command.status()[0]["state"] == "serving"
 
 
+def test_attached_files_are_taken_over(command: CommandLine, tmp_path: Path) -> None:
+    """A container that reads its files without pause goes on reading them, also while the next holder attaches."""
+    place = tmp_path / "mount"
+    place.mkdir()
+    with unshared("handover-reader") as container, contextlib.ExitStack() as new, contextlib.ExitStack() as old:
+        old.enter_context(holder(command, place))
+        assert command("attach", container.path).returncode == 0
+        inside = ["nsenter", "--target", str(container.pid), "--mount", "--pid"]
+        with reading(command, Path("/proc/meminfo"), tmp_path / "report", inside=inside):
+            new.enter_context(holder(command, place))
+            old.close()
+
+
 def watcher(command: CommandLine) -> int | None:
     """The process that attaches new containers, if it runs."""
     (instance,) = command.status()
@@ -119,6 +132,15 @@ def test_the_next_holder_watches(command: CommandLine, tmp_path: Path) -> None:
         new.enter_context(holder(command, place, "--", "--attach", "lxc"))
         assert eventually(lambda: watcher(command) not in {before, None})
         assert not alive(before)
+
+
+def test_another_place_is_taken_over_from_nobody(command: CommandLine, tmp_path: Path) -> None:
+    """A holder of another mount point, a folder that it makes, serves beside the first one."""
+    (tmp_path / "mount").mkdir()
+    with holder(command, tmp_path / "mount") as first, holder(command, tmp_path / "new" / "place"):
+        assert {one["state"] for one in command.status()} == {"serving"}
+        assert len(command.status()) == 2
+        assert first.poll() is None
 
 
 def test_the_end_leaves_no_dead_files(command: CommandLine, tmp_path: Path) -> None:
