@@ -112,6 +112,14 @@ def test_no_volume_is_a_mount_point() -> None:
         assert container[probe]["exec"]["command"][-2:] == ["--mount", place]
 
 
+def test_the_exporter_remembers() -> None:
+    """What it writes down about kills outlives the pod; nothing else of the machine can be written to."""
+    exporter = next(pod for pod in pods("default") if pod["containers"][0]["name"] == "cgroup-exporter")
+    machines = {volume["name"] for volume in exporter["volumes"] if "hostPath" in volume}
+    mounts = [mount for mount in exporter["containers"][0]["volumeMounts"] if mount["name"] in machines]
+    assert [mount["mountPath"] for mount in mounts if not mount.get("readOnly")] == ["/var/lib/cgscope"]
+
+
 def test_monitors_find_the_exporter() -> None:
     """Service and monitors of the Prometheus Operator select the pods by labels that these have."""
     labels = next(
