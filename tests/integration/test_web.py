@@ -140,7 +140,7 @@ def test_containers_are_shown_with_their_numbers(page: Browser) -> None:
     assert re.fullmatch(r"[\d.]+ %", cell(page, "database", 7))
     page.wait("return Number(document.querySelector(arguments[0]).innerText) > 0", f"{row('leak')} > td:nth-child(12)")
     page.wait("return document.querySelector(arguments[0]).getAttribute('d').length > 20", f"{row('web')} .spark path")
-    assert re.search(r"Memory\n[\d.]+ GiB of [\d.]+ GiB", page.text(".tiles"))
+    assert re.search(r"Memory\n[\d.]+ [MG]iB of [\d.]+ GiB", page.text(".tiles"))
 
 
 def test_changes_are_followed_without_reloading(page: Browser, machine: Path) -> None:
