@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(not NEEDS, reason=REASON), tr
 
 OURS = "localhost/cgscope"
 MANIFESTS = REPOSITORY / "deploy/kubernetes/base"
+MOUNT = "/var/lib/procfs-fuse/mount"
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +33,23 @@ def podman(tmp_path_factory: pytest.TempPathFactory, tool: Callable[[str], Tool]
     podman = Podman.prepare(tool, folder, rootfs.archive(base, folder / "root.tar"))
     podman.image = OURS
     sources = copy_sources(folder / "sources")
+    _tell_loader(podman, folder)
     try:
         recipe = ["--file", str(sources / "deploy/kubernetes/Dockerfile"), "--build-arg", f"BASE={IMAGE}"]
         podman.must("build", "--tag", OURS, "--isolation", "chroot", *_network(), *recipe, str(sources))
         yield podman
     finally:
         podman.close()
+
+
+def _tell_loader(podman: Podman, folder: Path) -> None:
+    """Have unpacked libraries found where Podman runs: building, it starts itself without this environment."""
+    if not (libraries := podman.program.env.get("LD_LIBRARY_PATH")):
+        return
+    (folder / "ld.so.conf").write_text("\n".join(["include /etc/ld.so.conf", *libraries.split(":"), ""]))
+    script = 'ldconfig -X -f "$1" -C "$2" && mount --bind "$2" /etc/ld.so.cache'
+    words = ["sh", "-ec", script, "sh", str(folder / "ld.so.conf"), str(folder / "ld.so.cache")]
+    subprocess.run(podman.namespace.words(*words), check=True)
 
 
 def _network() -> list[str]:
@@ -110,7 +123,7 @@ def test_holder_with_the_rights_of_its_manifest(podman: Podman, tmp_path: Path) 
         folder.mkdir()
         options += ["--volume", f"{folder}:{place}"]
     started = ["--detach", "--name", "holder", "--network", "host", "--cgroup-parent", podman.parent, *options]
-    podman.must("run", *started, OURS, "procfs-fuse", "hold", "--", "--attach", "none")
+    podman.must("run", *started, OURS, "procfs-fuse", "hold", "--mount", MOUNT, "--", "--attach", "none")
     assert eventually(lambda: podman("exec", "holder", "procfs-fuse", "status", "--healthy").returncode == 0)
     podman.run("web")
     podman.must("exec", "holder", "procfs-fuse", "attach", f"pid:{podman.pid('web')}")
