@@ -31,7 +31,7 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	$(BIN)/lint-imports
 
 RESULTS ?= dist/bench.json
-bench: privileges $(VENV)/dev.stamp ## measure everything beside its peers, 22 minutes; ends 0 when every bar holds
+bench: privileges $(VENV)/dev.stamp ## measure everything beside its peers, about 20 minutes; ends 0 when every bar holds
 	@mkdir -p $(dir $(RESULTS))
 	@$(BIN)/python -m benchmarks --json $(RESULTS)
 
