@@ -46,7 +46,8 @@ class Details:
     restarts: int | None = None  # how often the engine itself started it again
     created_epoch: float | None = None  # when the engine made the container, however often it was started since
     ended_epoch: float | None = None  # when it last ended, before it was started again
-    health: str | None = None  # what its health check says, as of now; NO_CHECK where it has none
+    health: str | None = None  # what its health check said; NO_CHECK where it has none
+    health_until_epoch: float | None = None  # by when an engine that writes what each check says has done so again
 
     def completed_by(self, other: Details) -> Details:
         """Fill what is unknown here with what ``other`` knows."""
@@ -61,6 +62,7 @@ class Details:
             created_epoch=other.created_epoch if self.created_epoch is None else self.created_epoch,
             ended_epoch=other.ended_epoch if self.ended_epoch is None else self.ended_epoch,
             health=self.health or other.health,
+            health_until_epoch=self.health_until_epoch if self.health else other.health_until_epoch,
         )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import field
 from typing import Final
 
-from cgroup_model.engines._details import SANDBOX, Details, no_labels, text
+from cgroup_model.engines._details import NO_CHECK, SANDBOX, Details, no_labels, text
 from cgroup_model.engines._files import Files, Unreadable, User, login
 from cgroup_model.engines._patterns import Kind, Match, is_machine_made, short_id
 from cgroup_model.engines._registry import ENGINES, Engine, container_path, match
@@ -106,12 +106,14 @@ class Resolver:
                 del self._answers[key]
 
     def health(self, path: str, inode: int) -> str | None:
-        """Ask Docker's file anew what the health check says, or `NO_CHECK`; None where no file tells."""
+        """Ask Docker's file anew what the health check says, or `NO_CHECK`; None where no file tells, or an old one."""
         with self._lock:
             found = match(path) if self._answer((path, inode)).engine == "docker" else None
             if found is None or found.helper or not self._is_machines_own(path):
                 return None
-            return self._details(found, self._owner(path))[0].health
+            told = self._details(found, self._owner(path))[0]
+        is_old = told.health_until_epoch is None or told.health_until_epoch < time.time()
+        return None if is_old and told.health != NO_CHECK else told.health
 
     def by_path(self, path: str) -> Identity:
         """Say what the path alone tells, without asking a file: the engine and the id, for most."""

@@ -5,7 +5,8 @@ Names: `<data-root>/containers/<id>/config.v2.json`, written by dockerd (moby, c
 "RestartCount": 2, "Created": "2026-11-21T06:05:48.905462429Z", "State": {"ExitCode": 0, "OOMKilled": false,
 "FinishedAt": …}}`. `RestartCount` is how often its restart policy has started it again. Of a container that runs, the
 state says when it last ended, but no more why: the start resets exit code and OOM mark (container/state.go).
-`State.Health.Status` is written whenever a health check has run (daemon/health.go): starting, healthy, unhealthy.
+`State.Health.Status` (starting, healthy, unhealthy) is written whenever a health check has run (daemon/health.go), but by
+Docker 26 and newer only with something else that changes (moby pull request 47044): old, it says nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,12 @@ from cgroup_model.engines._files import Files, Unreadable, User, parse_json
 from cgroup_model.engines._patterns import HEX_ID, Match, Pattern, Rank
 
 _DATA_ROOT: Final = "/var/lib/docker"
+
+_CHECK_SECONDS: Final = 30.0
+"""Between two health checks, and for one, where nothing else was asked for."""
+
+_WRITING_SECONDS: Final = 10.0
+"""To start a check and to write what it said, on a machine that has a lot to do."""
 
 PATTERNS = (
     Pattern("docker", rf"docker-{HEX_ID}\.scope"),
@@ -50,7 +57,19 @@ def look_up(files: Files, match: Match, user: User | None) -> Details | None:
         created_epoch=epoch(member(config, "Created")),
         ended_epoch=epoch(member(config, "State", "FinishedAt")),
         health=text(member(config, "State", "Health", "Status")) or NO_CHECK,
+        health_until_epoch=_health_until(config),
     )
+
+
+def _health_until(config: object) -> float | None:
+    """Say until when the last health check, or the start before the first, is the last word."""
+    log = member(config, "State", "Health", "Log")
+    ended = epoch(member(log[-1], "End")) if isinstance(log, list) and log else None
+    times = [time for time in (ended, epoch(member(config, "State", "StartedAt"))) if time is not None]
+    if not times:
+        return None
+    waits = (count(member(config, "Config", "Healthcheck", name)) for name in ("Interval", "Timeout"))
+    return max(times) + sum(wait / 1e9 if wait else _CHECK_SECONDS for wait in waits) + _WRITING_SECONDS
 
 
 def log_file(files: Files, container: str) -> str:

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FunctionType, ModuleType
 
@@ -93,7 +94,8 @@ def test_health_is_that_of_the_scrape(exporter: MakeExporter, tmp_path: Path) ->
     file = tmp_path / f"0/root/var/lib/docker/containers/{WEB}/config.v2.json"
     config = json.loads(file.read_text())
     for status, value in (("starting", 0), ("healthy", 1), ("unhealthy", 0), (None, -1)):
-        config["State"] = {"Health": {"Status": status}} if status else {}
+        started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        config["State"] = {"StartedAt": started, "Health": {"Status": status}} if status else {}
         file.write_text(json.dumps(config))
         page = text(scraper.scrape())
         assert ids(page) == {f"/system.slice/docker-{WEB}.scope"}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -221,10 +223,11 @@ def test_docker_tells_what_a_health_check_says(machine: Machine) -> None:
     """As of now, though a container is named once; a container of another engine has none to be asked."""
     path = f"/var/lib/docker/containers/{A}/config.v2.json"
     document = {"Name": "/web", "Config": {"Image": "web:1"}}
-    machine.put(path, document | {"State": {"Health": {"Status": "starting"}}})
+    started = {"StartedAt": stamp(-1)}
+    machine.put(path, document | {"State": started | {"Health": {"Status": "starting"}}})
     assert machine.resolver.identify(DOCKER, 1).name == "web"
     assert machine.resolver.health(DOCKER, 1) == "starting"
-    machine.put(path, document | {"State": {"Health": {"Status": "healthy"}}})
+    machine.put(path, document | {"State": started | {"Health": {"Status": "healthy"}}})
     assert machine.resolver.health(DOCKER, 1) == "healthy"
     machine.put(path, document | {"State": {"Health": None}})
     assert machine.resolver.health(DOCKER, 1) == NO_CHECK
@@ -233,6 +236,34 @@ def test_docker_tells_what_a_health_check_says(machine: Machine) -> None:
     assert machine.resolver.health(f"/docker/{B}", 2) is None
     assert machine.resolver.health(f"/machine.slice/libpod-{A}.scope", 3) is None
     assert machine.resolver.health("/", 4) is None
+
+
+@pytest.mark.parametrize(
+    ("check", "started", "ended", "told"),
+    [
+        ({}, -65, None, "healthy"),
+        ({}, -75, None, None),
+        ({}, -1000, -65, "healthy"),
+        ({}, -1000, -75, None),
+        ({"Interval": 10**9, "Timeout": 2 * 10**9}, -1000, -8, "healthy"),
+        ({"Interval": 10**9, "Timeout": 2 * 10**9}, -1000, -18, None),
+        ({"Interval": "often"}, None, None, None),
+    ],
+)
+def test_what_a_health_check_said_long_ago(
+    machine: Machine, check: object, started: float | None, ended: float | None, told: str | None
+) -> None:
+    """Docker 26 and newer do not write what each check says: what is older than the next check should be is no answer."""
+    health = {"Status": "healthy", "Log": [] if ended is None else [{"End": "?"}, {"End": stamp(ended)}]}
+    state = {"Health": health, "StartedAt": None if started is None else stamp(started)}
+    path = f"/var/lib/docker/containers/{A}/config.v2.json"
+    machine.put(path, {"Name": "/web", "Config": {"Healthcheck": check}, "State": state})
+    assert machine.resolver.health(DOCKER, 1) == told
+
+
+def stamp(seconds: float) -> str:
+    """A moment from now as dockerd writes it."""
+    return datetime.fromtimestamp(time.time() + seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def test_podman_storage_is_configurable(machine: Machine) -> None:
