@@ -5,8 +5,8 @@ Names: `<data-root>/containers/<id>/config.v2.json`, written by dockerd (moby, c
 "RestartCount": 2, "Created": "2026-11-21T06:05:48.905462429Z", "State": {"ExitCode": 0, "OOMKilled": false,
 "FinishedAt": …}}`. `RestartCount` is how often its restart policy has started it again. Of a container that runs, the
 state says when it last ended, but no more why: the start resets exit code and OOM mark (container/state.go).
-`State.Health.Status` (starting, healthy, unhealthy) is written whenever a health check has run (daemon/health.go), but by
-Docker 26 and newer only with something else that changes (moby pull request 47044): old, it says nothing.
+`State.Health.Status` (starting, healthy, unhealthy) is written whenever a health check has run (daemon/health.go), but
+by Docker 26 and newer only with something else that changes (moby pull request 47044): old, it says nothing.
 """
 
 from __future__ import annotations

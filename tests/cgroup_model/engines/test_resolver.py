@@ -253,7 +253,7 @@ def test_docker_tells_what_a_health_check_says(machine: Machine) -> None:
 def test_what_a_health_check_said_long_ago(
     machine: Machine, check: object, started: float | None, ended: float | None, told: str | None
 ) -> None:
-    """Docker 26 and newer do not write what each check says: what is older than the next check should be is no answer."""
+    """Docker 26 and newer do not write what each check says: what it said before the last one due is no answer."""
     health = {"Status": "healthy", "Log": [] if ended is None else [{"End": "?"}, {"End": stamp(ended)}]}
     state = {"Health": health, "StartedAt": None if started is None else stamp(started)}
     path = f"/var/lib/docker/containers/{A}/config.v2.json"
